@@ -1,0 +1,51 @@
+# `make demo` shows the product, `make test` is what CI runs. Both set up .venv by themselves.
+SHELL := /bin/sh
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+BIN := .venv/bin
+STAMP := .venv/.installed-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+
+.PHONY: help demo test lint types check fix venv cassettes bench clean
+
+help:
+	@echo 'make demo       record, replay offline, break on purpose: the main job, on the embedded mock server'
+	@echo 'make test       lint, types, tests and coverage: what CI runs'
+	@echo 'make venv       only set up .venv'
+	@echo 'make fix        let ruff mend what it can'
+	@echo 'make cassettes  record the cassettes of examples/ anew'
+	@echo 'make bench      ratios against named baselines'
+
+venv: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@test -n '$(PYTHON)' || { echo 'llmkit needs Python 3.11 or newer on PATH; none of python3, python3.13, python3.12, python3.11 is. Or name one: make PYTHON=/path/to/python venv'; exit 1; }
+	@if command -v uv >/dev/null 2>&1; then \
+		uv venv --quiet --clear --python $(PYTHON) .venv && uv pip install --quiet --python $(BIN)/python -e '.[dev]'; \
+	else \
+		$(PYTHON) -m venv --clear .venv && $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'; \
+	fi
+	@touch $@
+
+demo: venv
+	@$(BIN)/python -m examples.demo
+
+test: lint types
+	@rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest -q
+	@$(BIN)/coverage combine -q
+	$(BIN)/coverage report
+
+lint: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	PYTHONPATH=. $(BIN)/lint-imports
+
+types: venv
+	$(BIN)/mypy
+
+fix: venv
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv .demo .coverage .coverage.* htmlcov
