@@ -1,0 +1,164 @@
+# ruff: noqa: N818 - the names say what happened, and LLMError says that they are errors
+"""What can go wrong with a call, as one tree.
+
+    LLMError
+    ├── ConfigError              a setting is missing or wrong; no request was made
+    ├── InvalidRequest           400, 413, 422: the API refuses this request, and will again
+    │   ├── ContextOverflow      more tokens than the model's context window
+    │   └── ContentFiltered      a content policy refused the prompt
+    ├── AuthenticationFailed     401
+    ├── PermissionDenied         403
+    ├── NotFound                 404
+    │   ├── ModelNotFound        no such model (also 400 on some routes)
+    │   └── DeploymentNotFound   no such Azure deployment
+    ├── RateLimited              429: slower, please
+    ├── QuotaExceeded            429 for want of credit; waiting does not help
+    ├── ServerError              5xx, 408, 409
+    │   └── Overloaded           503, or a server that says so
+    ├── ConnectionFailed         no answer, or half of one
+    ├── DeadlineExceeded         the call's deadline passed
+    ├── MalformedResponse        an answer came, and is none
+    └── StreamTruncated          the stream ended before its finish reason
+
+Every error pickles and copies. None refers to a request, a response or an SDK exception, since those hold the API key.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One HTTP request of a call, and how it ended; `error` names the error class, None after a success.
+
+    `wait_s` is the pause before this request, `duration_s` the time from sending it to its end.
+    """
+
+    status_code: int | None = None
+    error: str | None = None
+    code: str | None = None
+    request_id: str | None = None
+    retry_after_s: float | None = None
+    wait_s: float = 0.0
+    duration_s: float = 0.0
+
+
+class LLMError(Exception):
+    """The base of every error that llmkit raises.
+
+    `code`, `type` and `param` are the API's own words, None where it sent none; `attempts` has one entry for each HTTP
+    request made; `partial` is the text that had arrived, "" unless it was a stream.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int | None = None,
+        code: str | None = None,
+        type: str | None = None,  # noqa: A002 - the API's word
+        param: str | None = None,
+        request_id: str | None = None,
+        attempts: tuple[Attempt, ...] = (),
+        retry_after_s: float | None = None,
+        partial: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+        self.code = code
+        self.type = type
+        self.param = param
+        self.request_id = request_id
+        self.attempts = attempts
+        self.retry_after_s = retry_after_s
+        self.partial = partial
+
+    @property
+    def message(self) -> str:
+        """What happened, without the facts that `str()` adds."""
+        return str(self.args[0])
+
+    def __str__(self) -> str:
+        facts = ", ".join(self._facts())
+        return f"{self.message} ({facts})" if facts else self.message
+
+    def _facts(self) -> list[str]:
+        named = {"status": self.status_code, "code": self.code, "param": self.param, "request": self.request_id}
+        facts = [f"{name} {value!r}" for name, value in named.items() if value is not None]
+        return facts + ([f"{len(self.attempts)} attempts"] if len(self.attempts) > 1 else [])
+
+
+class ConfigError(LLMError):
+    """A setting is missing or wrong; the message names it, where it came from and what to do."""
+
+
+class InvalidRequest(LLMError):
+    """The API refuses this request as it is; `param` often names the culprit."""
+
+
+class ContextOverflow(InvalidRequest):
+    """The request and the room asked for its answer exceed the model's context window."""
+
+
+class ContentFiltered(InvalidRequest):
+    """A content policy refused the prompt."""
+
+
+class AuthenticationFailed(LLMError):
+    """The key or token is missing, wrong or expired."""
+
+
+class PermissionDenied(LLMError):
+    """The key is valid, but not for this: project, region, network or model."""
+
+
+class NotFound(LLMError):
+    """The API has no such route or object."""
+
+
+class ModelNotFound(NotFound):
+    """The model does not exist or this key may not use it."""
+
+
+class DeploymentNotFound(NotFound):
+    """The Azure resource has no deployment of this name."""
+
+
+class RateLimited(LLMError):
+    """Too many requests or tokens a minute; `retry_after_s` is how long the server asks to wait."""
+
+
+class QuotaExceeded(LLMError):
+    """The account has no credit or quota left; never retried, for waiting does not help."""
+
+
+class ServerError(LLMError):
+    """The server failed; the same request may well succeed later."""
+
+
+class Overloaded(ServerError):
+    """The server has more work than it can do."""
+
+
+class ConnectionFailed(LLMError):
+    """The server could not be reached, or the connection broke."""
+
+
+class DeadlineExceeded(LLMError):
+    """The call's deadline passed; the message says what it was waiting for.
+
+    `clock` is the clock that ran out; `deadline_s` what it was set to.
+    """
+
+    def __init__(self, message: str, *, clock: str = "deadline", deadline_s: float | None = None, **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.clock = clock
+        self.deadline_s = deadline_s
+
+
+class MalformedResponse(LLMError):
+    """The server answered with success, but not with an answer: HTML, no choices, broken JSON or text."""
+
+
+class StreamTruncated(LLMError):
+    """The stream ended before its finish reason; `partial` holds the text so far."""

@@ -1,0 +1,170 @@
+"""Token counts as the API bills them, offline.
+
+The framing of chat messages is not documented. The rules here began with the OpenAI cookbook's
+`How_to_count_tokens_with_tiktoken` and were corrected against the `usage` that OpenAI and Azure billed in recorded
+traffic; `tests/contract/test_billed_tokens.py` holds them to it.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from llmkit import vocabulary
+from llmkit.models import Framing, spec_for
+
+if TYPE_CHECKING:
+    import tiktoken
+
+Message = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What is billed around the text: once for the reply, for each message, each message of the assistant, each name."""
+
+    reply: int = 3
+    message: int = 3
+    assistant: int = 0
+    name: int = 0
+
+
+_FRAMES: dict[Framing, _Frame] = {
+    "2023": _Frame(message=4, name=-1),
+    "chat": _Frame(),
+    "o": _Frame(reply=2),
+    "gpt-5": _Frame(reply=2, assistant=2),
+}
+
+# o200k_base's pattern overflows tiktoken's regex stack on a run of a million blanks, so such text is counted in slices
+_SLICE = 500_000
+# fewest and most tokens of one image on any model but gpt-4o-mini
+_ANY_IMAGE = (2, 3780)
+
+
+class TokenCount(int):
+    """A number of tokens, and how far from it the bill may lie: `margin` is 0 where the count is exact."""
+
+    margin: int
+
+    def __new__(cls, tokens: int, margin: int = 0) -> "TokenCount":
+        """A count with its margin, both in tokens."""
+        count = super().__new__(cls, tokens)
+        object.__setattr__(count, "margin", margin)
+        return count
+
+    @property
+    def tokens(self) -> int:
+        """The number itself, as a plain int."""
+        return int(self)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"A TokenCount cannot be changed: {name} = {value!r}")
+
+    def __reduce__(self) -> tuple[type["TokenCount"], tuple[int, int]]:
+        return TokenCount, (self.tokens, self.margin)
+
+    def __repr__(self) -> str:
+        return f"TokenCount({self.tokens}, margin={self.margin})" if self.margin else f"TokenCount({self.tokens})"
+
+    __str__ = int.__repr__
+
+
+def count_tokens(messages: str | Iterable[Message], *, model: str) -> TokenCount:
+    """The `prompt_tokens` that the API bills for these chat messages; a plain string is one user message.
+
+    Exact for text on a model of the registry. Tool calls, images and other parts are estimates, with a margin; so is
+    everything on an unknown model, which counts as a new one (o200k_base) with a quarter as margin: no name of a model
+    makes this fail. Text that spells a special token, such as `<|endoftext|>`, counts as the plain text that it is.
+    Raises ConfigError only where the installed vocabulary is damaged.
+    """
+    counter = _Counter.of(model)
+    conversation = [{"role": "user", "content": messages}] if isinstance(messages, str) else list(messages)
+    sizes = [counter.message(message) for message in conversation]
+    tokens = counter.frame.reply + sum(sizes)
+    margin = sum(size.margin for size in sizes)
+    return TokenCount(tokens, margin if spec_for(model).known else margin + tokens // 4 + 8)
+
+
+def count_text(text: str, *, model: str) -> int:
+    """The tokens of `text` alone, as in an embedding input or a completion."""
+    return _length(encoding_for(model), text)
+
+
+def encoding_for(model: str) -> "tiktoken.Encoding":
+    """The tokenizer of `model`, loaded from the wheel at first use; o200k_base for a model that nobody knows yet."""
+    return vocabulary.encoding(_encoding_name(model))
+
+
+def _encoding_name(model: str) -> str:
+    spec = spec_for(model)
+    if spec.known:
+        return spec.encoding
+    from tiktoken.model import encoding_name_for_model
+
+    try:
+        return encoding_name_for_model(model)  # it still knows the models of before 2023
+    except KeyError:
+        return spec.encoding
+
+
+def _length(encoding: "tiktoken.Encoding", text: str) -> int:
+    try:
+        return len(encoding.encode_ordinary(text))
+    except ValueError:
+        if len(text) <= _SLICE:
+            raise
+        return sum(_length(encoding, text[start : start + _SLICE]) for start in range(0, len(text), _SLICE))
+
+
+@dataclass(frozen=True, slots=True)
+class _Counter:
+    """Counts messages for one model."""
+
+    encoding: "tiktoken.Encoding"
+    frame: _Frame
+    image_tokens: tuple[int, int]
+
+    @classmethod
+    def of(cls, model: str) -> "_Counter":
+        spec = spec_for(model)
+        return cls(encoding_for(model), _FRAMES[spec.framing], spec.image_tokens or _ANY_IMAGE)
+
+    def message(self, message: Message) -> TokenCount:
+        role = message.get("role", "user")
+        content, calls = self.content(message.get("content")), self.tool_calls(message)
+        tokens = self.frame.message + self.text(role) + content + calls
+        if role == "assistant":
+            tokens += self.frame.assistant
+        if message.get("name"):
+            tokens += self.frame.name + self.text(f":{message['name']}")
+        return TokenCount(tokens, content.margin + calls.margin)
+
+    def content(self, content: str | Sequence[Mapping[str, Any]] | None) -> TokenCount:
+        """Text parts are joined before they are tokenized; every other part is an estimate."""
+        if content is None or isinstance(content, str):
+            return TokenCount(self.text(content or ""))
+        text = "".join(part.get("text") or part.get("refusal") or "" for part in content)
+        others = [self.part(part) for part in content if part.get("type") not in ("text", "refusal")]
+        return TokenCount(self.text(text) + sum(others), sum(other.margin for other in others))
+
+    def part(self, part: Mapping[str, Any]) -> TokenCount:
+        """An image lies between the model's cheapest and dearest; of a file or sound nothing is known but its size."""
+        if part.get("type") == "image_url":
+            least, most = self.image_tokens
+            return TokenCount((least + most) // 2, (most - least + 1) // 2)
+        half = len(json.dumps(part)) // 4
+        return TokenCount(half, half)
+
+    def tool_calls(self, message: Message) -> TokenCount:
+        """Calls are billed as a name and compact arguments in a frame that differs by model and by number of calls."""
+        calls = [call.get("function") or call.get("custom") or {} for call in message.get("tool_calls") or ()]
+        legacy = message.get("function_call")
+        calls += [legacy] if legacy else []
+        texts = [f".{call.get('name', '')}{call.get('arguments') or call.get('input') or ''}" for call in calls]
+        tokens = sum(4 + self.text(text) for text in texts)
+        answers_a_call = message.get("role") in ("tool", "function")
+        return TokenCount(tokens, 12 * len(calls) + tokens // 8 + 12 * answers_a_call)
+
+    def text(self, text: str) -> int:
+        return _length(self.encoding, text)
