@@ -1,0 +1,122 @@
+"""Where a tape meets vcrpy: the only module, with `interception`, that imports it.
+
+vcrpy finds and patches the HTTP clients; its stubs ask a `vcr.cassette.Cassette`, and that is here a thin face of a
+`Tape`, which decides. What is private to vcrpy and used here: ``CassettePatcherBuilder`` and the cassette's methods
+that its stubs call.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from vcr.cassette import Cassette as VcrCassette
+from vcr.patch import CassettePatcherBuilder
+from vcr.record_mode import RecordMode
+from vcr.util import read_body
+
+from llmkit.recording.cassette import Request, Response
+from llmkit.recording.interception import OWN_CLIENTS, patches
+from llmkit.recording.tape import Mode, Scope, Tape, validate_mode
+
+
+@contextmanager
+def use_cassette(path: str | os.PathLike[str], record: Mode = "none") -> Iterator[Tape]:
+    """Replay the HTTP requests made in the block from the cassette at ``path``, and record to it.
+
+    ``record="none"`` only replays: a request that the cassette doesn't hold raises `CassetteMiss`.
+    ``"new_episodes"`` replays what is there and records the rest, ``"all"`` records everything anew. What was recorded
+    is saved when the block ends, also by an error. Traffic to this machine is recorded like any other.
+    Raises `BrokenCassette` for a file that is not whole.
+    """
+    tape = Tape(Path(path), mode=validate_mode(record), scope=Scope(with_loopback=True))
+    is_complete = False
+    try:
+        with playing(tape):
+            yield tape
+        is_complete = True
+    finally:
+        tape.save(is_complete=is_complete)
+
+
+@contextmanager
+def playing(tape: Tape) -> Iterator[None]:
+    """Lead the process's HTTP requests to ``tape`` for the duration of a block."""
+    face = _Face(tape)
+    with ExitStack() as stack:
+        for patcher in CassettePatcherBuilder(face).build():
+            stack.enter_context(patcher)
+        yield
+
+
+class _Face(VcrCassette):  # type: ignore[misc]  # vcrpy ships no types
+    """What vcrpy's stubs take for their cassette."""
+
+    def __init__(self, tape: Tape) -> None:
+        mode = RecordMode.NONE if tape.mode == "none" else RecordMode.NEW_EPISODES
+        super().__init__(
+            str(tape.path), record_mode=mode, skip_patchers=OWN_CLIENTS, custom_patches=patches(tape, self)
+        )
+        self._tape = tape
+
+    def filter_request(self, request: Any) -> Any:
+        return request if self._tape.scope.concerns(request.uri) else None
+
+    def can_play_response_for(self, request: Any) -> bool:
+        __tracebackhide__ = True
+        if self.filter_request(request) is None:
+            return False
+        asked = self._tape.ask(_request(request))
+        if self._tape.can_play(asked):
+            return True
+        if self.write_protected:
+            self._tape.play(asked)  # raises the miss, which says more than vcrpy's error
+        return False
+
+    def play_response(self, request: Any) -> dict[str, Any]:
+        __tracebackhide__ = True
+        recorded = self._tape.play(self._tape.ask(_request(request)))
+        if recorded is None:
+            raise ConnectionError(f"{request.uri}: another thread played the last recording of this request")
+        if recorded.ended:
+            raise ConnectionError(f"the recorded connection broke off: {recorded.ended}")
+        return _vcr_response(recorded)
+
+    def append(self, request: Any, response: dict[str, Any]) -> None:
+        if self.filter_request(request) is None:
+            return
+        take = self._tape.take(self._tape.ask(_request(request)))
+        take.status, take.reason = response["status"]["code"], response["status"]["message"] or ""
+        take.headers = {name: _listed(values) for name, values in response["headers"].items()}
+        take.chunks.append(response["body"].get("string") or b"")
+        take.finish()
+
+    def find_requests_with_most_matches(self, request: Any) -> list[tuple[Any, list[str], list[str]]]:
+        # asked by the aiohttp stub for the next stop of a redirect
+        return [(request, [], [])]
+
+
+def _request(request: Any) -> Request:
+    body = read_body(request)
+    return Request(
+        method=request.method,
+        uri=request.uri,
+        headers={name: _listed(value) for name, value in request.headers.items()},
+        body=body.encode("utf-8") if isinstance(body, str) else bytes(body or b""),
+    )
+
+
+def _listed(value: Any) -> list[str]:
+    values = value if isinstance(value, (list, tuple)) else [value]
+    return [item.decode("latin-1") if isinstance(item, bytes) else str(item) for item in values]
+
+
+def _vcr_response(response: Response) -> dict[str, Any]:
+    return {
+        "status": {"code": response.status, "message": response.reason},
+        "headers": {name: list(values) for name, values in response.headers.items()},
+        "body": {"string": response.body},
+    }

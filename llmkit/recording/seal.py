@@ -1,0 +1,111 @@
+"""The network seal: while it is closed, nothing leaves the machine.
+
+One audit hook (PEP 578) sees every connection and datagram that CPython's sockets make, however they are reached:
+``connect``, ``connect_ex``, ``sendto``, ``sendmsg``, name look-ups, asyncio, threads, at import and at collection time.
+An audit hook can't be taken out again, so there is one a process, and it asks for the seal that is closed just now.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Callable
+
+from llmkit.recording.addresses import Address, is_loopback
+from llmkit.recording.errors import NetworkSealed
+
+_LOOKUPS = ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr")
+_TRAFFIC = ("socket.connect", "socket.sendto", "socket.sendmsg")
+
+
+class Seal:
+    """Lets traffic through to this machine and to ``allowed_hosts`` only.
+
+    ``is_allowed`` has the last word on an address of this machine. What was refused is kept in ``refused``, so that
+    a test whose code swallowed the error still fails.
+    """
+
+    def __init__(
+        self, *, is_allowed: Callable[[Address], bool] = lambda _: True, allowed_hosts: frozenset[str] = frozenset()
+    ) -> None:
+        self._is_allowed = is_allowed
+        self._allowed_hosts = allowed_hosts
+        self.refused: list[NetworkSealed] = []
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether this seal is among those that are closed now."""
+        return self in _closed
+
+    def close(self) -> None:
+        """Close the seal for the whole process, until `open`; closing twice is closing once."""
+        if not _hook_is_in:
+            _put_hook_in()
+        if self not in _closed:
+            _closed.append(self)
+
+    def open(self) -> None:
+        """Let traffic through again, as far as no other seal is closed (a test run inside a test run has its own)."""
+        if self in _closed:
+            _closed.remove(self)
+
+    def check_host(self, host: object) -> None:
+        """Raise `NetworkSealed` if looking up ``host`` would leave the machine."""
+        name = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host or "")
+        if not is_loopback(name) and name not in self._allowed_hosts and not _is_literal(name):
+            self._refuse(f"looking up the host {name!r}")
+
+    def check_address(self, family: int, address: object) -> None:
+        """Raise `NetworkSealed` if traffic to ``address``, of a socket of ``family``, would leave the machine."""
+        if family not in (socket.AF_INET, socket.AF_INET6) or not isinstance(address, tuple):
+            return  # local by nature, or a datagram on a connected socket: that was checked when it connected
+        found = Address.at(str(address[0]), int(address[1]))
+        if found.host in self._allowed_hosts:
+            return
+        if not found.is_local:
+            self._refuse(f"traffic to {found.host} port {found.port}")
+        elif not self._is_allowed(found):
+            self._refuse(f"traffic to the provider at localhost port {found.port}, outside any cassette")
+
+    def _refuse(self, what: str) -> None:
+        error = NetworkSealed(
+            f"the network is sealed: {what} was refused. A test's HTTP requests are replayed from its cassette; "
+            "what is asked while tests are imported or collected can't be: move it into a fixture or a test. "
+            "To let a host through, name it in llmkit_allowed_hosts (pytest's configuration file) or mark the test "
+            "with @pytest.mark.live"
+        )
+        self.refused.append(error)
+        raise error
+
+
+_closed: list[Seal] = []
+_hook_is_in = False
+
+
+def _put_hook_in() -> None:
+    global _hook_is_in
+    sys.addaudithook(_watch)
+    _hook_is_in = True
+
+
+def _watch(event: str, args: tuple[object, ...]) -> None:
+    if not _closed or not event.startswith("socket."):
+        return
+    if event in _LOOKUPS:
+        _closed[-1].check_host(args[0])
+    elif event in _TRAFFIC:
+        _closed[-1].check_address(getattr(args[0], "family", 0), args[1])
+
+
+_watch.__cantrace__ = True  # type: ignore[attr-defined]  # lets coverage and debuggers see into the hook
+
+
+def _is_literal(name: str) -> bool:
+    """Tell an IP literal, whose look-up stays on the machine: it is judged when traffic goes to it."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, name.partition("%")[0])
+        except OSError:
+            continue
+        return True
+    return False

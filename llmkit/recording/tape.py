@@ -1,0 +1,240 @@
+"""A cassette while it is in use: what it holds, what was played, what is being recorded.
+
+It knows nothing of vcrpy or of any HTTP client; it decides, for each request, between replaying, recording and a miss.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, get_args
+
+from llmkit.recording import cassette, content_coding, diff, match
+from llmkit.recording.addresses import AZURE, Address, Provider
+from llmkit.recording.cassette import Interaction, Request, Response
+from llmkit.recording.errors import CassetteMiss, RecordingError
+from llmkit.recording.ledger import Ledger
+from llmkit.recording.scrub import Scrubber, credentials
+
+Mode = Literal["none", "new_episodes", "all", "once"]
+"""``none`` replays; ``new_episodes`` replays what is there and records the rest; ``all`` records everything anew;
+``once`` is ``new_episodes`` where there is no file yet, else ``none``."""
+
+DUMMY_KEY = "dummy-key-for-replay"
+"""The credential that replay puts where the environment has none; it is never sent to a provider."""
+
+
+def validate_mode(mode: str) -> Mode:
+    """Return ``mode`` if it is one of `Mode`; ValueError with the valid ones otherwise."""
+    if mode not in get_args(Mode):
+        raise ValueError(f"unknown record mode {mode!r}: expected one of {', '.join(map(repr, get_args(Mode)))}")
+    return mode  # type: ignore[return-value]  # mypy does not narrow by get_args
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Which traffic a tape concerns itself with; all other passes by untouched.
+
+    Traffic to other machines always is, and traffic to the provider's addresses also where they are on loopback.
+    ``with_loopback`` adds all of loopback; ``passes`` names addresses that never are.
+    """
+
+    with_loopback: bool = False
+    passes: Callable[[Address], bool] = lambda _: False
+    provider: Callable[[], Provider] = Provider.from_environment
+
+    def concerns(self, url: str) -> bool:
+        """Tell whether a request to ``url`` is recorded and replayed."""
+        address = Address.of(url)
+        if address is None or self.passes(address):
+            return False
+        return self.with_loopback or not address.is_local or address in self.provider().addresses
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A request that was asked: as it is sent, and as it is compared and written."""
+
+    sent: Request
+    written: Request
+    key: str
+
+
+@dataclass(slots=True)
+class _Entry:
+    asked: Request
+    key: str
+    response: Response | None  # None while it is on its way
+    is_new: bool
+    was_played: bool = False
+
+
+@dataclass(slots=True)
+class Take:
+    """One reply on its way into a tape; its place is kept from the moment the request was sent."""
+
+    asked: Asked
+    _tape: Tape
+    _entry: _Entry
+    status: int = 0
+    reason: str = ""
+    headers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    chunks: list[bytes] = field(default_factory=list)
+    is_done: bool = False
+
+    def finish(self, ended: str = "") -> None:
+        """Keep what has arrived; ``ended`` as in `Response`. Only the first call counts."""
+        if self.is_done:
+            return
+        self.is_done = True
+        body = b"".join(self.chunks)
+        if ended == "closed" and _is_whole(self.headers, body):
+            ended = ""
+        response = Response(status=self.status, reason=self.reason, headers=self.headers, body=body, ended=ended)
+        self._tape.complete(self._entry, self.asked, response)
+
+
+def _is_whole(headers: Mapping[str, Sequence[str]], body: bytes) -> bool:
+    """Tell whether ``body`` is all there, though the client hung up before it saw the end of the connection."""
+    length = next((values[0] for name, values in headers.items() if name.lower() == "content-length" and values), "")
+    return length == str(len(body)) or body.rstrip().endswith(b"data: [DONE]")
+
+
+class Tape:
+    """The interactions of one cassette file, in use.
+
+    Safe to use from several threads. Identical requests get their recordings in the order in which they were recorded.
+    """
+
+    def __init__(self, path: Path, *, mode: Mode = "none", scope: Scope | None = None) -> None:
+        try:
+            stored = cassette.load(path)
+        except FileNotFoundError:
+            stored = []
+        self.path = path
+        self.mode: Mode = ("none" if path.exists() else "new_episodes") if mode == "once" else mode
+        self.scope = scope or Scope()
+        self.ledger = Ledger()
+        self.misses: list[CassetteMiss] = []
+        self._takes: list[Take] = []
+        self._scrubber = Scrubber.from_environment()
+        self._lock = threading.Lock()
+        self._entries: list[_Entry] = []
+        self._index: dict[str, list[_Entry]] = defaultdict(list)
+        for interaction in stored:
+            written = self._written(interaction.request)
+            self._add(_Entry(written, match.key(written), interaction.response, is_new=False))
+
+    @property
+    def interactions(self) -> list[Interaction]:
+        """What the tape holds now, old and new, without what is still on its way."""
+        return [Interaction(request=e.asked, response=e.response) for e in self._entries if e.response is not None]
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether there is anything new to save."""
+        return any(entry.is_new and entry.response is not None for entry in self._entries)
+
+    def ask(self, request: Request) -> Asked:
+        """Take up ``request``, to be given to `play` and `take`."""
+        written = self._written(request)
+        return Asked(sent=request, written=written, key=match.key(written))
+
+    def can_play(self, asked: Asked) -> bool:
+        """Tell whether there is a recording of ``asked`` that was not played yet."""
+        return self._next(asked) is not None
+
+    def play(self, asked: Asked) -> Response | None:
+        """Return the next recording of ``asked``, or None where it is to be recorded; raises `CassetteMiss`."""
+        with self._lock:
+            entry = self._next(asked)
+            if entry is not None:
+                entry.was_played = True
+        if entry is not None and entry.response is not None:
+            self.ledger.replay(entry.response)
+            return entry.response
+        if self.mode == "none":
+            raise self._miss(asked)
+        return None
+
+    def take(self, asked: Asked) -> Take:
+        """Keep a place for the reply to ``asked``, which is about to be sent."""
+        self._refuse_dummies(asked.sent)
+        entry = _Entry(asked.written, asked.key, None, is_new=True, was_played=True)
+        take = Take(asked, self, entry)
+        with self._lock:
+            self._add(entry)
+            self._takes.append(take)
+        return take
+
+    def complete(self, entry: _Entry, asked: Asked, response: Response) -> None:
+        """Put ``response`` in the place that was kept for it, decoded and without secrets."""
+        scrubber = self._scrubber.knowing(credentials(asked.sent))
+        entry.response = scrubber.response(content_coding.decoded(response))
+        self.ledger.record(entry.response)
+
+    def save(self, *, is_complete: bool = True) -> bool:
+        """Write what is new; tell whether there was anything.
+
+        In mode ``all`` the new recordings replace the old ones; unless ``is_complete``, those old ones stay that
+        nothing new stands for, so that a run that failed half-way loses nothing.
+        """
+        for take in [take for take in self._takes if take.status]:
+            take.finish(ended="closed")
+        if not self.is_dirty:
+            return False
+        cassette.save(
+            self.path,
+            [
+                Interaction(request=e.asked, response=e.response)
+                for e in self._kept(is_complete=is_complete)
+                if e.response
+            ],
+        )
+        for entry in self._entries:
+            entry.is_new = False
+        return True
+
+    def _kept(self, *, is_complete: bool) -> list[_Entry]:
+        if self.mode != "all":
+            return self._entries
+        renewed = {entry.key for entry in self._entries if entry.is_new}
+        return [e for e in self._entries if e.is_new or (not is_complete and e.key not in renewed)]
+
+    def _add(self, entry: _Entry) -> None:
+        self._entries.append(entry)
+        self._index[entry.key].append(entry)
+
+    def _next(self, asked: Asked) -> _Entry | None:
+        if self.mode == "all":
+            return None
+        return next((entry for entry in self._index.get(asked.key, ()) if not entry.was_played), None)
+
+    def _written(self, request: Request) -> Request:
+        return self._scrubber.request(replace(request, uri=self.scope.provider().stable(request.uri)))
+
+    def _miss(self, asked: Asked) -> CassetteMiss:
+        message = diff.explain_miss(
+            asked.written,
+            [entry.asked for entry in self._entries],
+            path=self.path,
+            played=sum(entry.was_played for entry in self._entries),
+            same=len(self._index.get(asked.key, ())),
+        )
+        miss = CassetteMiss(message)
+        self.misses.append(miss)
+        return miss
+
+    def _refuse_dummies(self, request: Request) -> None:
+        """Send no request that is made of what replay puts where the environment has nothing."""
+        address = Address.of(request.uri)
+        if address is None or address.is_local:
+            return
+        if address == Address.of(AZURE) or any(DUMMY_KEY in value for value in credentials(request)):
+            raise RecordingError(
+                f"can't record {request.method} {self.scope.provider().stable(request.uri)}: the environment has no "
+                "key or no endpoint for it. Set OPENAI_API_KEY, or AZURE_OPENAI_ENDPOINT and AZURE_OPENAI_API_KEY"
+            )
