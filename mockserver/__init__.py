@@ -1,1 +1,31 @@
-"""mockserver."""
+"""A fake OpenAI and Azure OpenAI over real sockets, that answers like the real ones and misbehaves on command.
+
+with MockServer() as server:
+server.script(fault.rate_limited(retry_after_s=1), reply("Hello"))
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mockserver import faults as fault
+    from mockserver.replies import reply
+    from mockserver.scripts import ScriptError, script
+    from mockserver.server import MockServer
+
+__all__ = ["MockServer", "ScriptError", "fault", "reply", "script"]
+
+# loaded at first use: merely importing this package must not import aiohttp
+_HOMES = {"MockServer": "server", "ScriptError": "scripts", "reply": "replies", "script": "scripts"}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "fault":
+        return importlib.import_module("mockserver.faults")
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"mockserver.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'mockserver' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,100 @@
+"""OpenAI and Azure: two ways to spell the same API."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from mockserver.calls import Call
+from mockserver.generation import Dice
+from mockserver.problems import Problem
+from mockserver.wire import Answer
+
+Payload = dict[str, Any]
+
+
+class Dialect(ABC):
+    """What differs between the two: credentials, errors, headers, annotations and the spelling of JSON."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def credential(self, headers: Mapping[str, str]) -> str:
+        """The key that a request presents, empty if none; `headers` have lower-case names."""
+
+    @abstractmethod
+    def unauthorised(self, credential: str) -> Problem:
+        """The refusal of a missing or wrong key."""
+
+    @abstractmethod
+    def unknown_path(self, method: str, path: str) -> Problem:
+        """The refusal of a path that no surface serves."""
+
+    @abstractmethod
+    def wrong_method(self, method: str, path: str) -> Problem:
+        """The refusal of a method that the path does not take."""
+
+    @abstractmethod
+    def unknown_model(self, call: Call, name: str) -> Problem:
+        """The refusal of a model or deployment that does not exist."""
+
+    @abstractmethod
+    def unsuitable_model(self, call: Call, name: str) -> Problem:
+        """The refusal of a model that does not serve this surface."""
+
+    @abstractmethod
+    def rate_limited(self, call: Call, *, retry_after_s: float, limit: str) -> Problem:
+        """The 429 of a spent quota; `limit` is "requests" or "tokens"."""
+
+    @abstractmethod
+    def server_error(self, call: Call, status: int) -> Problem:
+        """The failure of the service, with any status from 500 on."""
+
+    @abstractmethod
+    def headers(self, call: Call, dice: Dice, *, streamed: bool, tokens: int) -> dict[str, str]:
+        """The headers of a success; `tokens` is what the request cost."""
+
+    @abstractmethod
+    def problem_headers(self, request_id: str, status: int, dice: Dice) -> dict[str, str]:
+        """The headers of a refusal."""
+
+    @abstractmethod
+    def encode(self, payload: Any) -> bytes:
+        """A body as this API spells JSON."""
+
+    @abstractmethod
+    def frames(self, chunks: Sequence[Payload]) -> tuple[bytes, ...]:
+        """A chat stream as this API spells it, `[DONE]` included."""
+
+    @abstractmethod
+    def request_id(self, dice: Dice) -> str:
+        """A request id."""
+
+    def annotate(self, payload: Payload) -> Payload:
+        """What this API adds to a chat completion."""
+        return payload
+
+    def annotate_stream(self, chunks: Sequence[Payload], dice: Dice, *, options: Mapping[str, Any]) -> list[Payload]:
+        """What this API adds to the chunks of a chat stream; `options` are the request's `stream_options`."""
+        return list(chunks)
+
+    def refuse(self, problem: Problem, *, request_id: str, dice: Dice) -> Answer:
+        """A refusal as an answer."""
+        headers = {**self.problem_headers(request_id, problem.status, dice), **problem.headers}
+        if problem.body is not None:
+            body = problem.body.encode()
+            headers = {"content-type": "text/plain", **problem.headers}
+        else:
+            body = self.encode({"error": problem.error})
+        return Answer(status=problem.status, headers=headers, frames=(body,))
+
+
+def bearer(headers: Mapping[str, str]) -> str:
+    """The token of an `Authorization: Bearer` header, empty if there is none."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def http_date(timestamp: float) -> str:
+    """A time as HTTP spells it."""
+    return datetime.fromtimestamp(timestamp, UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")

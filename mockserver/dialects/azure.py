@@ -1,0 +1,181 @@
+"""Azure OpenAI: api keys, string error codes, content filters on everything, keys in alphabetical order.
+
+Shapes and headers as in replies recorded from *.openai.azure.com by openllmetry, dd-trace-py and mirascope; what was only
+quoted in an issue names it.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mockserver import problems
+from mockserver.calls import Call
+from mockserver.dialects import Dialect, Payload, bearer
+from mockserver.generation import Dice
+from mockserver.problems import Problem
+from mockserver.wire import compact, frames_of
+
+_REGION = "East US 2"
+_REQUESTS_LIMIT = 120
+_TOKENS_LIMIT = 120_000
+_OPERATIONS = {"chat": ("ChatCompletions_Create", "chatCompletion"), "embeddings": ("Embeddings_Create", "embeddings")}
+
+_SAFE = {"filtered": False, "severity": "safe"}
+_UNDETECTED = {"detected": False, "filtered": False}
+_HARMS = {"hate": _SAFE, "self_harm": _SAFE, "sexual": _SAFE, "violence": _SAFE}
+_MATERIAL = {"protected_material_code": _UNDETECTED, "protected_material_text": _UNDETECTED}
+_PROMPT_FILTER = [{"prompt_index": 0, "content_filter_results": {**_HARMS, "jailbreak": _UNDETECTED}}]
+
+
+class Azure(Dialect):
+    """The dialect of *.openai.azure.com, with deployments in the path or under `/openai/v1`."""
+
+    name = "azure"
+
+    def credential(self, headers: Mapping[str, str]) -> str:
+        return headers.get("api-key", "").strip() or bearer(headers)
+
+    def unauthorised(self, credential: str) -> Problem:
+        return _gateway(
+            401,
+            "401",
+            "Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide a valid key for an"
+            " active subscription and use a correct regional API endpoint for your resource.",
+        )
+
+    def unknown_path(self, method: str, path: str) -> Problem:
+        return _gateway(404, "404", "Resource not found")
+
+    def wrong_method(self, method: str, path: str) -> Problem:
+        return self.unknown_path(method, path)  # unverified: the gateway routes by method and path together
+
+    def unknown_model(self, call: Call, name: str) -> Problem:
+        if call.path.startswith("/openai/v1/"):
+            message = f"Unknown model: {name}"
+            return Problem(400, {"code": "unknown_model", "message": message, "details": message})
+        message = (
+            "The API deployment for this resource does not exist. If you created the deployment within the last 5 minutes,"
+            " please wait a moment and try again."
+        )
+        return Problem(404, {"type": "invalid_request_error", "code": "DeploymentNotFound", "message": message})
+
+    def unsuitable_model(self, call: Call, name: str) -> Problem:
+        # worded as quoted in microsoft/graphrag#1557 and run-llama/llama_index#6436
+        message = (
+            f"The {_OPERATIONS[call.surface][1]} operation does not work with the specified model, {name}. Please choose"
+            " different model and try again. You can learn more about which models can be used with each operation here:"
+            " https://go.microsoft.com/fwlink/?linkid=2197993."
+        )
+        return _gateway(400, "OperationNotSupported", message)
+
+    def rate_limited(self, call: Call, *, retry_after_s: float, limit: str) -> Problem:
+        wait_s = math.ceil(retry_after_s)
+        noun = "token" if limit == "tokens" else "call"
+        operation = _OPERATIONS.get(call.surface, ("Models_List", ""))[0]
+        message = (
+            f"Your requests to {call.deployment or call.model} for {call.model} in {_REGION} have exceeded the {noun} rate"
+            " limit for your current OpenAI S0 pricing tier."
+            f" This request was for {operation} under Azure OpenAI API version {call.api_version or 'v1'}."
+            f" Please retry after {wait_s} seconds. To increase your default rate limit, visit:"
+            " https://aka.ms/oai/quotaincrease."
+        )
+        headers = {
+            "retry-after": str(wait_s),
+            "retry-after-ms": str(round(retry_after_s * 1000)),
+            f"x-ratelimit-reset-{limit}": str(wait_s),
+            f"x-ratelimit-limit-{limit}": str(_TOKENS_LIMIT if limit == "tokens" else _REQUESTS_LIMIT),
+            f"x-ratelimit-remaining-{limit}": "0",
+            "x-ms-client-request-id": "Not-Set",
+            "x-ms-deployment-name": call.deployment or call.model,
+        }
+        return _gateway(429, "RateLimitReached", message, headers=headers)
+
+    def server_error(self, call: Call, status: int) -> Problem:
+        if status == 408:
+            return _gateway(408, "Timeout", "The operation was timeout.")  # quoted in QuantumNous/new-api#1565
+        # quoted in Azure-Samples/azure-search-openai-demo#1390; what other 5xx say is unverified
+        message = (
+            "The server had an error processing your request. Sorry about that! You can retry your request, or contact us"
+            " through an Azure support request at: https://go.microsoft.com/fwlink/?linkid=2213926 if you keep seeing this"
+            f" error. (Please include the request ID {call.request_id} in your email.)"
+        )
+        return problems.error(status, message, kind="server_error")
+
+    def headers(self, call: Call, dice: Dice, *, streamed: bool, tokens: int) -> dict[str, str]:
+        return {
+            "content-type": "text/event-stream; charset=utf-8" if streamed else "application/json",
+            "apim-request-id": dice.uuid(),
+            "azureml-model-session": "d20260330170902-0e618f323d34",
+            "skip-error-remapping": "true",
+            "strict-transport-security": "max-age=31536000; includeSubDomains; preload",
+            "x-accel-buffering": "no",
+            "x-content-type-options": "nosniff",
+            "x-ms-deployment-name": call.deployment or call.model,
+            "x-ms-is-spilled-over": "false",
+            "x-ms-rai-invoked": "true",
+            "x-ms-region": _REGION,
+            "x-ratelimit-abusepenalty-active": "False",
+            "x-ratelimit-limit-requests": str(_REQUESTS_LIMIT),
+            "x-ratelimit-limit-tokens": str(_TOKENS_LIMIT),
+            "x-ratelimit-remaining-requests": str(_REQUESTS_LIMIT - 1),
+            "x-ratelimit-remaining-tokens": str(max(_TOKENS_LIMIT - tokens, 0)),
+            "x-ratelimit-renewalperiod-requests": "60",
+            "x-ratelimit-renewalperiod-tokens": "60",
+            "x-ratelimit-reset-requests": "500",
+            "x-ratelimit-reset-tokens": str(math.ceil(60_000 * tokens / _TOKENS_LIMIT)),
+            "x-request-id": call.request_id,
+        }
+
+    def problem_headers(self, request_id: str, status: int, dice: Dice) -> dict[str, str]:
+        gateway = {"content-type": "application/json", "apim-request-id": dice.uuid()}
+        return gateway if status == 401 else {**gateway, "x-ms-region": _REGION, "x-request-id": request_id}
+
+    def encode(self, payload: Any) -> bytes:
+        return compact(payload)
+
+    def frames(self, chunks: Sequence[Payload]) -> tuple[bytes, ...]:
+        return frames_of(chunks, sort_keys=True)
+
+    def request_id(self, dice: Dice) -> str:
+        return dice.uuid()
+
+    def annotate(self, payload: Payload) -> Payload:
+        """A filter verdict for the prompt and for each choice; no service tier."""
+        choices = [{**choice, "content_filter_results": {**_HARMS, **_MATERIAL}} for choice in payload["choices"]]
+        annotated = {**payload, "choices": choices, "prompt_filter_results": _PROMPT_FILTER}
+        annotated.pop("service_tier", None)
+        return _sorted(annotated)
+
+    def annotate_stream(self, chunks: Sequence[Payload], dice: Dice, *, options: Mapping[str, Any]) -> list[Payload]:
+        """The prompt's verdict comes first, in a chunk without choices; then a verdict for each chunk that has content."""
+        first = {
+            "choices": [],
+            "created": 0,
+            "id": "",
+            "model": "",
+            "object": "",
+            "prompt_filter_results": _PROMPT_FILTER,
+        }
+        return [first, *(_filtered(chunk) for chunk in chunks)]
+
+
+def _filtered(chunk: Payload) -> Payload:
+    choices = [
+        {**choice, "content_filter_results": {**_HARMS, **_MATERIAL} if choice["delta"].get("content") else {}}
+        for choice in chunk["choices"]
+    ]
+    return {**{name: value for name, value in chunk.items() if name != "service_tier"}, "choices": choices}
+
+
+def _gateway(status: int, code: str, message: str, *, headers: Mapping[str, str] | None = None) -> Problem:
+    """A refusal by the gateway in front of the model: no type, no param, and a code that is a string."""
+    return Problem(status, {"code": code, "message": message}, headers=headers)
+
+
+def _sorted(payload: Any) -> Any:
+    """Keys in alphabetical order, as recorded; but the prompt's verdict keeps its own order."""
+    if isinstance(payload, dict):
+        return {
+            key: value if key == "prompt_filter_results" else _sorted(value) for key, value in sorted(payload.items())
+        }
+    return [_sorted(item) for item in payload] if isinstance(payload, list) else payload

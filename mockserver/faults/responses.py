@@ -1,0 +1,48 @@
+"""Faults of whole responses: refusals, failures, and bodies that are not what they should be."""
+
+from dataclasses import replace
+from typing import Literal
+
+from mockserver.faults.registry import Effect, register
+from mockserver.steps import Moment
+from mockserver.surfaces import Scripted
+from mockserver.wire import Answer
+
+
+@register
+def rate_limited(*, retry_after_s: float = 1.0, limit: Literal["requests", "tokens"] = "requests") -> Effect:
+    """429 with Retry-After and retry-after-ms; `limit` is the quota that is spent."""
+    if not 0 <= retry_after_s <= 1e6:
+        raise ValueError(f"retry_after_s is {retry_after_s!r}; it takes seconds from 0 to a million")
+
+    def effect(moment: Moment) -> Answer:
+        problem = moment.dialect.rate_limited(moment.call, retry_after_s=retry_after_s, limit=limit)
+        return moment.refuse(problem)
+
+    return effect
+
+
+@register
+def server_error(*, status: int = 500) -> Effect:
+    """A failure of the service, with any status from 500 to 599."""
+    if not 500 <= status <= 599:
+        raise ValueError(f"status is {status!r}; it takes a whole number from 500 to 599")
+
+    def effect(moment: Moment) -> Answer:
+        return moment.refuse(moment.dialect.server_error(moment.call, status))
+
+    return effect
+
+
+@register
+def malformed_json() -> Effect:
+    """A 200 whose JSON breaks off; of a stream, the middle event."""
+
+    def effect(moment: Moment) -> Answer:
+        answer = moment.normal(Scripted())
+        at = len(answer.frames) // 2 - 1 if answer.streamed else 0
+        frames = list(answer.frames)
+        frames[at] = frames[at][: len(frames[at]) * 2 // 3] + (b"\n\n" if answer.streamed else b"")
+        return replace(answer, frames=tuple(frames))
+
+    return effect

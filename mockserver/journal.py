@@ -1,0 +1,122 @@
+"""The journal: what the server saw and sent. No credential ever gets into it."""
+
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, overload
+
+HIDDEN = "[credential]"
+
+_KEY = re.compile(r"\bsk-[\w-]{8,}|\bBearer\s+[\w.~+/-]{8,}=*")
+_SECRET_NAMES = re.compile(r"api[-_]?key|authorization|subscription-key|secret|password", re.IGNORECASE)
+_SHORTEST = 8  # a shorter credential may well be a word of the text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """One request and what became of it.
+
+    `request` is the parsed JSON body, credentials replaced; `outcome` the step applied, or "generated" or "refused"; `frames`
+    how many pieces of the body have been sent; `misses` why steps of the script left the request alone; `started_at` Unix
+    seconds. A `status` of 0 means that nothing is decided yet.
+    """
+
+    number: int
+    started_at: float
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    surface: str | None = None
+    dialect: str | None = None
+    deployment: str | None = None
+    model: str | None = None
+    stream: bool = False
+    request: Any = None
+    request_id: str = ""
+    status: int = 0
+    outcome: str = ""
+    frames: int = 0
+    misses: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The exchange as the admin API shows it."""
+        return asdict(self)
+
+
+class Journal(Sequence[Exchange]):
+    """Exchanges in the order of their arrival; safe to read while requests are being answered."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._exchanges: list[Exchange] = []
+        self._first = 1
+
+    def open(self, *, started_at: float, method: str, path: str, query: Mapping[str, str]) -> int:
+        """Begin an exchange and return its number."""
+        with self._lock:
+            number = self._first + len(self._exchanges)
+            self._exchanges.append(
+                Exchange(number=number, started_at=started_at, method=method, path=path, query=hidden(dict(query), ""))
+            )
+            return number
+
+    def update(self, number: int, *, credential: str = "", **facts: Any) -> None:
+        """Add what is now known of an exchange; of one cleared away meanwhile nothing is kept."""
+        clean = {name: hidden(value, credential) for name, value in facts.items()}
+        with self._lock:
+            index = number - self._first
+            if 0 <= index < len(self._exchanges):
+                self._exchanges[index] = replace(self._exchanges[index], **clean)
+
+    def clear(self) -> None:
+        """Forget every exchange; numbers go on."""
+        with self._lock:
+            self._first += len(self._exchanges)
+            self._exchanges.clear()
+
+    @overload
+    def __getitem__(self, index: int) -> Exchange: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Exchange]: ...
+    def __getitem__(self, index: int | slice) -> Exchange | list[Exchange]:
+        with self._lock:
+            return self._exchanges[index]
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._exchanges)
+
+    def __iter__(self) -> Iterator[Exchange]:
+        return iter(self[:])
+
+    def __repr__(self) -> str:
+        return f"Journal({self[:]!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (self[:],)
+
+
+def _restored(exchanges: list[Exchange]) -> Journal:
+    journal = Journal()
+    journal._exchanges = exchanges  # noqa: SLF001 - the other half of Journal.__reduce__
+    journal._first = exchanges[0].number if exchanges else 1  # noqa: SLF001
+    return journal
+
+
+def hidden(value: Any, credential: str) -> Any:
+    """`value` without the credential that its request presented, and without anything that looks or is named like one."""
+    if isinstance(value, str):
+        if len(credential) >= _SHORTEST:
+            value = value.replace(credential, HIDDEN)
+        return _KEY.sub(HIDDEN, value)
+    if isinstance(value, list | tuple):
+        return type(value)(hidden(item, credential) for item in value)
+    if isinstance(value, Mapping):
+        return {
+            hidden(name, credential): HIDDEN
+            if isinstance(item, str) and _SECRET_NAMES.fullmatch(name)
+            else hidden(item, credential)
+            for name, item in value.items()
+        }
+    return value

@@ -1,0 +1,223 @@
+"""Scripts: ordered steps, written in Python, YAML or JSON, taken one a request."""
+
+import difflib
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mockserver import faults
+from mockserver.calls import Call
+from mockserver.matching import Condition
+from mockserver.replies import reply
+from mockserver.steps import Step
+
+LineOf = Callable[[tuple[str | int, ...]], int | None]
+
+_CONDITIONS = tuple(field.name for field in fields(Condition))
+
+
+class ScriptError(ValueError):
+    """A script that cannot be used; the message says where, what is wrong and what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a request got from the script: a step or nothing, and why earlier steps left it alone."""
+
+    step: Step | None
+    misses: tuple[str, ...] = ()
+
+
+class Script:
+    """Steps still to be taken; safe to use from any thread."""
+
+    def __init__(self, steps: Iterable[Step] = ()) -> None:
+        self._lock = threading.Lock()
+        self._waiting: list[tuple[int, Step]] = []
+        self._added = 0
+        self.extend(steps)
+
+    def extend(self, steps: Iterable[Step]) -> None:
+        """Append steps."""
+        with self._lock:
+            for step in steps:
+                if not isinstance(step, Step):
+                    raise TypeError(f"{step!r} is no step; make steps with reply(…) and fault.…(…)")
+                self._added += 1
+                self._waiting.append((self._added, step))
+
+    def clear(self) -> None:
+        """Forget every step."""
+        with self._lock:
+            self._waiting.clear()
+            self._added = 0
+
+    def take(self, call: Call) -> Taken:
+        """The first step that matches `call`, used up by one."""
+        misses: list[str] = []
+        with self._lock:
+            for index, (number, step) in enumerate(self._waiting):
+                mismatch = step.mismatch(call)
+                if not mismatch:
+                    self._use(index, number, step)
+                    return Taken(step, tuple(misses))
+                misses.append(f"step {number} ({step.action.label}): {mismatch}")
+        return Taken(None, tuple(misses))
+
+    def _use(self, index: int, number: int, step: Step) -> None:
+        if step.repeats == 1:
+            del self._waiting[index]
+        elif step.repeats is not None:
+            self._waiting[index] = (number, replace(step, repeats=step.repeats - 1))
+
+    def spec(self) -> list[dict[str, Any]]:
+        """What is still to be taken, as scripts write it."""
+        with self._lock:
+            return [step.spec() for _, step in self._waiting]
+
+
+def script(path: str | Path) -> tuple[Step, ...]:
+    """The steps of a YAML file; ScriptError with file and line if there is something wrong with it."""
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ScriptError(f"cannot read the script {str(path)!r}: {exc}") from exc
+    return from_yaml(text, source=str(path))
+
+
+def from_yaml(text: str, *, source: str) -> tuple[Step, ...]:
+    """The steps of a YAML text; `source` is what errors call it."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError) as exc:
+        raise ScriptError(f"{source}: this is not YAML: {exc}") from exc
+    return from_data(data, source=source, line_of=_lines_of(root))
+
+
+def _lines_of(root: Any) -> LineOf:
+    def line_of(path: tuple[str | int, ...]) -> int | None:
+        node, line = root, root.start_mark.line + 1 if root is not None else None
+        for part in path:
+            if isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+                node = node.value[part]
+                line = node.start_mark.line + 1
+            elif isinstance(node, yaml.MappingNode):
+                found = [(key, value) for key, value in node.value if key.value == part]
+                if not found:
+                    return line
+                line, node = found[0][0].start_mark.line + 1, found[0][1]
+        return line
+
+    return line_of
+
+
+def from_data(data: Any, *, source: str, line_of: LineOf = lambda _path: None) -> tuple[Step, ...]:
+    """The steps of `{"steps": […]}`, or of the list alone, parsed from YAML or JSON."""
+    reader = _Reader(source, line_of)
+    if isinstance(data, list):
+        return tuple(reader.step(item, (index,)) for index, item in enumerate(data))
+    if not isinstance(data, dict):
+        raise reader.error((), f"a script is a mapping with `steps:`, not {data!r}")
+    reader.check_keys(data, ("steps",), ())
+    steps = data.get("steps")
+    if not isinstance(steps, list):
+        raise reader.error(("steps",), f"steps is {steps!r}; it takes a list")
+    return tuple(reader.step(item, ("steps", index)) for index, item in enumerate(steps))
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads steps from parsed data, and says where something is wrong."""
+
+    source: str
+    line_of: LineOf
+
+    def error(self, path: tuple[str | int, ...], message: str) -> ScriptError:
+        line = self.line_of(path)
+        where = f"{self.source}:{line}" if line else f"{self.source}, {_spelt(path)}" if path else self.source
+        return ScriptError(f"{where}: {message}")
+
+    def check_keys(self, data: Mapping[Any, Any], known: Sequence[str], path: tuple[str | int, ...]) -> None:
+        for key in data:
+            if key not in known:
+                raise self.error((*path, key), f"unknown key {key!r}; {suggestion(key, known)}")
+
+    def step(self, data: Any, path: tuple[str | int, ...]) -> Step:
+        if not isinstance(data, dict) or ("fault" in data) == ("reply" in data):
+            raise self.error(path, f"a step is a mapping with either `fault:` or `reply:`, not {data!r}")
+        options = {key: value for key, value in data.items() if key not in ("fault", "reply", "times", "when")}
+        make = self.fault if "fault" in data else self.reply
+        step = make(data.get("fault", data.get("reply")), options, path)
+        return self.conditioned(step, data, path)
+
+    def fault(self, name: Any, options: dict[str, Any], path: tuple[str | int, ...]) -> Step:
+        if name not in faults.names():
+            raise self.error((*path, "fault"), f"unknown fault {name!r}; {suggestion(name, faults.names())}")
+        self.check_keys(options, _option_names(getattr(faults, name)), path)
+        try:
+            return faults.make(name, **options)
+        except ValueError as exc:
+            raise self.error((*path, _named_in(exc, options)), str(exc)) from exc
+
+    def reply(self, content: Any, options: dict[str, Any], path: tuple[str | int, ...]) -> Step:
+        given = content if isinstance(content, dict) else {} if content is None else {"text": content}
+        if isinstance(content, dict):
+            self.check_keys(content, _option_names(reply), (*path, "reply"))
+        self.check_keys(options, _option_names(reply), path)
+        try:
+            return reply(**{**given, **options})
+        except (ValueError, TypeError, AttributeError) as exc:
+            raise self.error((*path, _named_in(exc, options) or "reply"), str(exc)) from exc
+
+    def conditioned(self, step: Step, data: Mapping[str, Any], path: tuple[str | int, ...]) -> Step:
+        when = data.get("when", {})
+        if not isinstance(when, dict):
+            raise self.error((*path, "when"), f"when is {when!r}; it takes a mapping of {', '.join(_CONDITIONS)}")
+        self.check_keys(when, _CONDITIONS, (*path, "when"))
+        for name, value in when.items():
+            self.check_condition(name, value, (*path, "when", name))
+        try:
+            return step.when(**when).times(data.get("times", 1))
+        except ValueError as exc:
+            raise self.error((*path, "times"), str(exc)) from exc
+
+    def check_condition(self, name: str, value: Any, path: tuple[str | int, ...]) -> None:
+        takes, fits = {
+            "stream": ("true or false", isinstance(value, bool)),
+            "header": ("a mapping of names to texts", _is_mapping_to(value, str)),
+            "body": ("a mapping of paths to values", _is_mapping_to(value, object)),
+        }.get(name, ("a text", isinstance(value, str)))
+        if not fits:
+            raise self.error(path, f"{name} is {value!r}; it takes {takes}")
+
+
+def _is_mapping_to(value: Any, kind: type) -> bool:
+    return isinstance(value, dict) and all(isinstance(k, str) and isinstance(v, kind) for k, v in value.items())
+
+
+def _option_names(make: Callable[..., Step]) -> list[str]:
+    made = getattr(make, "__wrapped__", make)
+    return [name for name in made.__annotations__ if name != "return"]
+
+
+def _named_in(exc: Exception, options: Mapping[str, Any]) -> str:
+    """The option that an error speaks of, for its line."""
+    return next((name for name in options if str(exc).startswith(f"{name} is ")), "")
+
+
+def _spelt(path: tuple[str | int, ...]) -> str:
+    """`steps[0].fault`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+
+
+def suggestion(wrong: Any, valid: Iterable[str]) -> str:
+    """What was perhaps meant, and what is valid."""
+    options = sorted(valid)
+    close = difflib.get_close_matches(str(wrong), options, n=1)
+    return (f"did you mean {close[0]!r}? " if close else "") + f"valid: {', '.join(options) or 'none'}"

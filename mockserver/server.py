@@ -1,0 +1,180 @@
+"""Start and stop: in the running loop, or in a thread with a loop of its own."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+
+from mockserver.app import create_app
+from mockserver.journal import Exchange, Journal
+from mockserver.pipeline import Pipeline, Settings
+from mockserver.scripts import Script, script
+from mockserver.steps import Step
+
+_GRACE_S = 0.5  # for requests under way when the server stops
+
+
+class MockServer:
+    """A fake OpenAI and Azure OpenAI on a port of its own, from `with` or `async with` to its end.
+
+    `script` is a list of steps or the path of a YAML file. With `deployments`, other Azure deployments do not exist; without,
+    any name does. With `api_keys`, other keys are refused; without, any key passes. `now` is the clock that `created` reads.
+    OSError if the port is taken, ScriptError if the file is no script.
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        script: Sequence[Step] | str | Path = (),
+        seed: int = 0,
+        deployments: Mapping[str, str] | None = None,
+        api_keys: Iterable[str] = (),
+        now: Callable[[], float] | None = None,
+    ) -> None:
+        options = {"now": now} if now is not None else {}
+        settings = Settings(seed=seed, deployments=deployments, api_keys=frozenset(api_keys), **options)
+        self._initial = _steps(script)
+        self._script = Script(self._initial)
+        self._journal = Journal()
+        self._settings = settings
+        self._host, self._wanted_port = host, port
+        self._port: int | None = None
+        self._running: _InLoop | _InThread | None = None
+
+    @property
+    def host(self) -> str:
+        """The address that the server listens on."""
+        return self._host
+
+    @property
+    def port(self) -> int:
+        """The port; RuntimeError before the start."""
+        if self._port is None:
+            raise RuntimeError("the server is not running; start it with `with MockServer() as server:`")
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """The root, without a slash at its end."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self.port}"
+
+    @property
+    def openai_url(self) -> str:
+        """What an OpenAI client takes as its base URL."""
+        return f"{self.url}/v1"
+
+    @property
+    def azure_endpoint(self) -> str:
+        """What an Azure client takes as its endpoint."""
+        return self.url
+
+    @property
+    def journal(self) -> Sequence[Exchange]:
+        """What has been asked and answered."""
+        return self._journal
+
+    def script(self, *steps: Step) -> None:
+        """Append steps; they are taken in order, one a request, and afterwards replies are generated again."""
+        self._script.extend(steps)
+
+    def reset(self) -> None:
+        """Forget the journal and all steps, those from the start included."""
+        self._script.clear()
+        self._journal.clear()
+
+    def __enter__(self) -> Self:
+        self._running = _InThread(self)
+        self._running.start()
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(self._running, _InThread):
+            self._running.stop()
+        self._port = self._running = None
+
+    async def __aenter__(self) -> Self:
+        self._running = _InLoop(self)
+        await self._running.start()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(self._running, _InLoop):
+            await self._running.stop()
+        self._port = self._running = None
+
+
+class _InLoop:
+    """The server in the running loop."""
+
+    def __init__(self, server: MockServer) -> None:
+        self._server = server
+
+    async def start(self) -> None:
+        server = self._server
+        self._pipeline = Pipeline(server._settings, server._script, server._journal)  # noqa: SLF001 - its own half
+        self._runner = web.AppRunner(
+            create_app(self._pipeline),
+            access_log=None,
+            handle_signals=False,
+            handler_cancellation=True,
+            shutdown_timeout=_GRACE_S,
+        )
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, server._host, server._wanted_port).start()  # noqa: SLF001
+        except BaseException:
+            await self._runner.cleanup()
+            raise
+        server._port = self._runner.addresses[0][1]  # noqa: SLF001
+
+    async def stop(self) -> None:
+        self._pipeline.stopping.set()
+        await self._runner.cleanup()
+
+
+class _InThread:
+    """The server in a thread with a loop of its own."""
+
+    def __init__(self, server: MockServer) -> None:
+        self._inner = _InLoop(server)
+        self._started = threading.Event()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="mockserver", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+        self._started.wait()
+        if self._failure is not None:
+            self._thread.join()
+            raise self._failure
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._stopped.set)
+        self._thread.join()
+
+    async def _run(self) -> None:
+        self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
+        try:
+            await self._inner.start()
+        except OSError as exc:
+            self._failure = exc
+            return
+        finally:
+            self._started.set()
+        await self._stopped.wait()
+        await self._inner.stop()
+
+
+def _steps(source: Sequence[Step] | str | Path) -> tuple[Step, ...]:
+    return script(source) if isinstance(source, str | Path) else tuple(source)

@@ -1,0 +1,90 @@
+"""Steps: what a script does to one request, under which condition and how often."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
+
+from mockserver.calls import Call
+from mockserver.dialects import Dialect
+from mockserver.matching import Condition
+from mockserver.surfaces import Scripted
+from mockserver.wire import Answer
+
+Forever = Literal["forever"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """What a step acts on: the request, its dialect, and `normal`, which makes what would be answered without the step."""
+
+    call: Call
+    dialect: Dialect
+    normal: Callable[[Scripted], Answer]
+    refuse: Callable[[Exception], Answer]
+
+
+class Action(Protocol):
+    """What a step does."""
+
+    @property
+    def label(self) -> str:
+        """The action in a word or two, for the journal."""
+
+    def misfit(self, call: Call) -> str:
+        """Why the action makes no sense for `call`; empty if it does."""
+
+    def answer(self, moment: Moment) -> Answer:
+        """What the request gets."""
+
+    def spec(self) -> dict[str, Any]:
+        """The action as scripts write it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An action, how often it is to be taken (None: forever), and for which requests."""
+
+    action: Action
+    repeats: int | None = 1
+    condition: Condition = field(default_factory=Condition)
+
+    def times(self, count: int | Forever) -> "Step":
+        """The same step, taken `count` times or "forever"."""
+        if count != "forever" and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
+            raise ValueError(f"times is {count!r}; it takes a whole number from 1 on, or 'forever'")
+        return replace(self, repeats=None if count == "forever" else count)
+
+    def when(
+        self,
+        *,
+        surface: str | None = None,
+        path: str | None = None,
+        model: str | None = None,
+        deployment: str | None = None,
+        stream: bool | None = None,
+        header: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> "Step":
+        """The same step, left for a later request by all that are not like this; see `matching.Condition`."""
+        condition = Condition(
+            surface=surface,
+            path=path,
+            model=model,
+            deployment=deployment,
+            stream=stream,
+            header=dict(header or {}),
+            body=dict(body or {}),
+        )
+        return replace(self, condition=condition)
+
+    def mismatch(self, call: Call) -> str:
+        """Why the step leaves `call` alone; empty if it takes it."""
+        return self.condition.mismatch(call) or self.action.misfit(call)
+
+    def spec(self) -> dict[str, Any]:
+        """The step as scripts write it."""
+        spec = self.action.spec()
+        if self.repeats != 1:
+            spec["times"] = self.repeats or "forever"
+        when = self.condition.spec()
+        return {**spec, "when": when} if when else spec

@@ -1,0 +1,117 @@
+"""Embeddings: https://platform.openai.com/docs/api-reference/embeddings/create"""
+
+import array
+import base64
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from mockserver import problems, usage
+from mockserver.calls import Call
+from mockserver.catalogue import Model
+from mockserver.generation import vector_for
+from mockserver.parameters import check_all, check_known, integer, one_of, require, string
+from mockserver.surfaces import Result, Setting
+
+_PARAMETERS = {
+    "encoding_format": one_of("float", "base64"),
+    "dimensions": integer(1, 2**63 - 1),
+    "user": string,
+}
+_KNOWN = frozenset({"model", "input", *_PARAMETERS})
+
+_MOST_INPUTS = 2048
+
+
+class Embeddings:
+    """The embeddings surface."""
+
+    name = "embeddings"
+
+    def check(self, call: Call, model: Model) -> None:
+        """Refuse what the API refuses."""
+        require(call.body, ["input"])
+        check_known(call.body, _KNOWN)
+        _check_input(call.body["input"])
+        check_all(call.body, _PARAMETERS)
+        _check_dimensions(call.body.get("dimensions"), model)
+
+    def result(self, call: Call, setting: Setting) -> Result:
+        """One vector an input, in its order."""
+        inputs = _inputs(call.body["input"])
+        counts = [_tokens(one, setting.model.name) for one in inputs]
+        _check_length(max(counts), setting.model)
+        encode = _base64 if call.body.get("encoding_format") == "base64" else list
+        data = [
+            {"object": "embedding", "index": index, "embedding": encode(_vector(one, call, setting))}
+            for index, one in enumerate(inputs)
+        ]
+        cost = {"prompt_tokens": sum(counts), "total_tokens": sum(counts)}
+        body = {"object": "list", "data": data, "model": setting.model.snapshot, "usage": cost}
+        return Result(body=body, tokens=sum(counts))
+
+
+def _check_input(value: Any) -> None:
+    """A text, a list of texts, a list of token ids, or a list of such lists; none of them empty."""
+    if isinstance(value, str):
+        value = [value]
+    if not isinstance(value, list) or not 1 <= len(value) <= _MOST_INPUTS:
+        raise _invalid_input()
+    of_text = all(isinstance(one, str) and one for one in value)
+    of_lists = all(isinstance(one, list) and one and _are_tokens(one) for one in value)
+    if not (of_text or of_lists or _are_tokens(value)):
+        raise _invalid_input()
+
+
+def _are_tokens(value: list[Any]) -> bool:
+    return all(type(one) is int and one >= 0 for one in value)
+
+
+def _invalid_input() -> problems.Problem:
+    # unverified wording
+    message = "'$.input' is invalid. Please check the API reference: https://platform.openai.com/docs/api-reference."
+    return problems.error(400, message)
+
+
+def _check_dimensions(dimensions: int | None, model: Model) -> None:
+    if dimensions is None:
+        return
+    if model.fixed:
+        raise problems.error(400, "This model does not support specifying dimensions.")
+    if dimensions > model.dimensions:
+        # unverified wording
+        message = f"Invalid value for 'dimensions' = {dimensions}. Must be less than or equal to {model.dimensions}."
+        raise problems.error(400, message)
+
+
+def _check_length(tokens: int, model: Model) -> None:
+    if tokens > model.window:
+        raise problems.error(
+            400,
+            f"This model's maximum context length is {model.window} tokens, however you requested {tokens} tokens"
+            f" ({tokens} in your prompt; 0 for the completion). Please reduce your prompt; or completion length.",
+        )
+
+
+def _inputs(value: Any) -> list[str | list[int]]:
+    return [value] if isinstance(value, str) or isinstance(value[0], int) else list(value)
+
+
+def _tokens(one: str | list[int], model: str) -> int:
+    return usage.text_tokens(one, model=model) if isinstance(one, str) else len(one)
+
+
+def _vector(one: str | list[int], call: Call, setting: Setting) -> Sequence[float]:
+    if setting.scripted.embedding is not None:
+        return setting.scripted.embedding
+    text = one if isinstance(one, str) else " ".join(map(str, one))
+    full = setting.model.dimensions
+    return vector_for(text, dimensions=call.body.get("dimensions") or full, full=full, seed=setting.seed)
+
+
+def _base64(vector: Sequence[float]) -> str:
+    """Little-endian 32-bit floats."""
+    numbers = array.array("f", vector)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return base64.b64encode(numbers.tobytes()).decode()
