@@ -5,7 +5,7 @@ import tomllib
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 Kind = Literal["chat", "reasoning", "completion", "embeddings"]
 
@@ -34,7 +34,7 @@ class Model:
 
 @lru_cache(maxsize=1024)
 def find(name: str) -> Model | None:
-    """The model called `name`, also as a dated version, a fine-tuned one or in Azure's spelling; None if there is none."""
+    """The model called `name`, also as a dated version, fine-tuned or in Azure's spelling; None if there is none."""
     family = _family(_plain(name))
     if family is None:
         return None
@@ -65,7 +65,7 @@ def _family(name: str) -> str | None:
 def _models() -> dict[str, Model]:
     table = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
     return {
-        name: Model(name=name, family=name, kind=kind, **facts)
+        name: Model(name=name, family=name, kind=cast("Kind", kind), **facts)
         for kind, models in table.items()
         for name, facts in models.items()
     }

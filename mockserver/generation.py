@@ -17,61 +17,11 @@ _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 # words that say little about what a text is about
 _COMMON = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "be",
-        "by",
-        "can",
-        "do",
-        "does",
-        "for",
-        "from",
-        "have",
-        "how",
-        "i",
-        "if",
-        "in",
-        "is",
-        "it",
-        "its",
-        "me",
-        "my",
-        "not",
-        "of",
-        "on",
-        "or",
-        "please",
-        "so",
-        "tell",
-        "that",
-        "the",
-        "their",
-        "them",
-        "then",
-        "there",
-        "they",
-        "this",
-        "to",
-        "use",
-        "was",
-        "we",
-        "what",
-        "when",
-        "where",
-        "which",
-        "who",
-        "why",
-        "will",
-        "with",
-        "would",
-        "you",
-        "your",
-    ]
+    _WORD.findall(
+        "a about an and are as at be by can do does for from have how i if in is it its me my not of on or please so"
+        " tell that the their them then there they this to use was we what when where which who why will with would you"
+        " your"
+    )
 )
 
 _OPENINGS = (
@@ -108,9 +58,11 @@ class Dice(random.Random):
         return "".join(self.choices(_ALPHABET, k=length))
 
     def hexadecimal(self, length: int) -> str:
+        """So many hexadecimal digits."""
         return f"{self.getrandbits(4 * length):0{length}x}"
 
     def uuid(self) -> str:
+        """The digits of a UUID in their groups."""
         digits = self.hexadecimal(32)
         return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
@@ -157,7 +109,7 @@ def _scalar(value: Any) -> Any:
 
 
 def vector_for(text: str, *, dimensions: int, full: int, seed: int) -> list[float]:
-    """A unit vector that lies near those of texts with the same words; `dimensions` of the `full` ones, normalised again."""
+    """A unit vector near those of texts with the same words; `dimensions` of the `full` ones, normalised again."""
     vector = _noise(f"{seed}:{text}", full)
     for feature, weight in _features(text):
         for position, sign in _positions(f"{seed}:{feature}", full):

@@ -17,9 +17,9 @@ _SHORTEST = 8  # a shorter credential may well be a word of the text
 class Exchange:
     """One request and what became of it.
 
-    `request` is the parsed JSON body, credentials replaced; `outcome` the step applied, or "generated" or "refused"; `frames`
-    how many pieces of the body have been sent; `misses` why steps of the script left the request alone; `started_at` Unix
-    seconds. A `status` of 0 means that nothing is decided yet.
+    `request` is the parsed JSON body, credentials replaced; `outcome` the step applied, or "generated" or "refused";
+    `frames` how many pieces of the body have been sent; `misses` why steps of the script left the request alone;
+    `started_at` Unix seconds. A `status` of 0 means that nothing is decided yet.
     """
 
     number: int
@@ -105,7 +105,7 @@ def _restored(exchanges: list[Exchange]) -> Journal:
 
 
 def hidden(value: Any, credential: str) -> Any:
-    """`value` without the credential that its request presented, and without anything that looks or is named like one."""
+    """`value` without the credential that its request presented, and without what looks or is named like one."""
     if isinstance(value, str):
         if len(credential) >= _SHORTEST:
             value = value.replace(credential, HIDDEN)

@@ -35,8 +35,8 @@ _NAMELESS = Model(name="", family="", kind="chat", snapshot="", window=0)
 class Settings:
     """What a server is told at its start.
 
-    `deployments` maps Azure deployments to models, None lets any name pass; no `api_keys` lets any key pass. `now` is the
-    clock that `created` and the journal read; `body_limit` is in bytes.
+    `deployments` maps Azure deployments to models, None lets any name pass; no `api_keys` lets any key pass. `now` is
+    the clock that `created` and the journal read; `body_limit` is in bytes.
     """
 
     seed: int = 0

@@ -1,6 +1,6 @@
 """What the API refuses, in the words of the API.
 
-Texts, types, params and codes follow replies recorded from api.openai.com and Azure; where a case was never recorded the
+Texts, types, params and codes follow replies recorded from api.openai.com and Azure; where a case was never recorded, a
 comment says where its wording comes from.
 """
 
@@ -43,6 +43,7 @@ def error(
 
 
 def unparsable_body() -> Problem:
+    """Refuse a body that is no JSON object."""
     # worded as quoted in openai/openai-python#257 and ChatGPTNextWeb/NextChat#4064
     return error(
         400,
@@ -53,54 +54,65 @@ def unparsable_body() -> Problem:
 
 
 def body_too_large(limit: int, size: int) -> Problem:
+    """Refuse a body of more bytes than the limit."""
     # no recording of OpenAI's 413 is known; worded after its limit for audio files
     return error(413, f"Maximum content size limit ({limit}) exceeded ({size} bytes read)", kind="server_error")
 
 
 def missing_model() -> Problem:
+    """Refuse a request that names no model."""
     return error(400, "you must provide a model parameter")
 
 
 def invalid_model_id() -> Problem:
+    """Refuse a model name with blanks in it."""
     return error(400, "invalid model ID")
 
 
 def missing(param: str) -> Problem:
+    """Refuse an object that lacks something required."""
     return error(400, f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter")
 
 
 def unknown_arguments(names: Iterable[str]) -> Problem:
+    """Refuse top-level arguments that a surface does not know."""
     listed = list(names)
     noun = "argument" if len(listed) == 1 else "arguments"
     return error(400, f"Unrecognized request {noun} supplied: {', '.join(listed)}")
 
 
 def unknown_parameter(param: str) -> Problem:
+    """Refuse a parameter that the model does not know."""
     return error(400, f"Unknown parameter: '{param}'.", param=param, code="unknown_parameter")
 
 
 def unsupported_parameter(param: str, *, instead: str | None = None) -> Problem:
+    """Refuse a parameter that the model does not take."""
     advice = f" Use '{instead}' instead." if instead else ""
     message = f"Unsupported parameter: '{param}' is not supported with this model.{advice}"
     return error(400, message, param=param, code="unsupported_parameter")
 
 
 def unsupported_value(param: str, value: object, *, reason: str = "") -> Problem:
+    """Refuse a value that the model does not take."""
     message = f"Unsupported value: '{param}' does not support {value} with this model.{reason}"
     return error(400, message, param=param, code="unsupported_value")
 
 
 def invalid_type(param: str, expected: str, value: object) -> Problem:
+    """Refuse a value of another JSON type; `expected` comes with its article."""
     message = f"Invalid type for '{param}': expected {expected}, but got {json_kind(value)} instead."
     return error(400, message, param=param, code="invalid_type")
 
 
 def invalid_value(param: str, value: object, supported: Iterable[str]) -> Problem:
+    """Refuse a word that is none of a few."""
     message = f"Invalid value: '{value}'. Supported values are: {listing(supported)}."
     return error(400, message, param=param, code="invalid_value")
 
 
 def empty_array(param: str) -> Problem:
+    """Refuse an empty list."""
     # worded as quoted in CopilotKit/CopilotKit#529
     message = (
         f"Invalid '{param}': empty array. Expected an array with minimum length 1, but got an empty array instead."
@@ -109,6 +121,7 @@ def empty_array(param: str) -> Problem:
 
 
 def array_too_long(param: str, *, limit: int, length: int) -> Problem:
+    """Refuse a list of more than `limit` items."""
     # worded as quoted in coder/coder's documentation of its MCP tools
     message = (
         f"Invalid '{param}': array too long. Expected an array with maximum length {limit},"
@@ -126,6 +139,7 @@ def out_of_range(param: str, value: float, *, least: float, most: float, kind: s
 
 
 def context_length_exceeded(limit: int, tokens: int) -> Problem:
+    """Refuse a conversation that does not fit the model."""
     message = (
         f"This model's maximum context length is {limit} tokens. However, your messages resulted in {tokens} tokens."
         " Please reduce the length of the messages."

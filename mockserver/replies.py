@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from typing_extensions import override
+
 from mockserver.calls import Call
-from mockserver.steps import Moment, Step
+from mockserver.steps import Action, Moment, Step
 from mockserver.surfaces import Scripted
 from mockserver.wire import Answer
 
@@ -14,16 +16,18 @@ _FINISH_REASONS = ("stop", "length", "tool_calls", "content_filter", "function_c
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Action):
     """A reply with its options, as scripts write them."""
 
     options: Mapping[str, Any]
 
     @property
+    @override
     def label(self) -> str:
         """Always the same word."""
         return "reply"
 
+    @override
     def misfit(self, call: Call) -> str:
         """Texts and tool calls fit chat, vectors fit embeddings, JSON fits everything."""
         for wanted, options in (("chat", ("text", "tool_calls", "finish_reason")), ("embeddings", ("embedding",))):
@@ -32,6 +36,7 @@ class Reply:
                 return f"a reply with {given[0]} fits {wanted} only, and surface is {call.surface!r}"
         return ""
 
+    @override
     def answer(self, moment: Moment) -> Answer:
         """The normal answer with the scripted content, late where that is wanted."""
         scripted = Scripted(
@@ -51,6 +56,7 @@ class Reply:
         vector = self.options.get("embedding")
         return None if vector is None else tuple(map(float, vector))
 
+    @override
     def spec(self) -> dict[str, Any]:
         """The reply as scripts write it: a text alone needs no more than that."""
         alone = self.options.keys() == {"text"}
@@ -69,8 +75,8 @@ def reply(
 ) -> Step:
     """A step that answers with this content; what is not given is generated.
 
-    `tool_calls` are `{"name": …, "arguments": {…}}`; `json` is a whole body, sent as it is; `embedding` serves every input.
-    `delay_s` passes before the answer, `chunk_delay_s` between the events of a stream.
+    `tool_calls` are `{"name": …, "arguments": {…}}`; `json` is a whole body, sent as it is; `embedding` serves every
+    input. `delay_s` passes before the answer, `chunk_delay_s` between the events of a stream.
     """
     given = {
         "text": text,
@@ -103,7 +109,7 @@ def _check(name: str, value: Any) -> None:
             )
         case "tool_calls":
             for call in value:
-                _demand(isinstance(call.get("name"), str), name, call, 'objects like {"name": …, "arguments": {…}}')
+                _demand(isinstance(call.get("name"), str), name, call, 'objects with "name" and "arguments"')
         case "json":
             _demand(_is_json(value), name, value, "what JSON can express")
 

@@ -121,12 +121,12 @@ class _Maker:
 
     def _type(self, schema: Mapping[str, Any], depth: int) -> str:
         kinds = schema.get("type") or _implied_type(schema)
-        if not isinstance(kinds, list):
-            return str(kinds)
+        if isinstance(kinds, str):
+            return kinds
         if depth >= _DEPTH and "null" in kinds:
             return "null"
-        wanted = [kind for kind in kinds if kind != "null"]
-        return self.dice.choice(wanted or kinds)
+        wanted = [str(kind) for kind in kinds if kind != "null"]
+        return self.dice.choice(wanted or ["null"])
 
     def _likeliest(self, options: Sequence[Any]) -> Any:
         """The option whose words the prompt mentions, or any."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -21,9 +22,9 @@ _GRACE_S = 0.5  # for requests under way when the server stops
 class MockServer:
     """A fake OpenAI and Azure OpenAI on a port of its own, from `with` or `async with` to its end.
 
-    `script` is a list of steps or the path of a YAML file. With `deployments`, other Azure deployments do not exist; without,
-    any name does. With `api_keys`, other keys are refused; without, any key passes. `now` is the clock that `created` reads.
-    OSError if the port is taken, ScriptError if the file is no script.
+    `script` is a list of steps or the path of a YAML file. With `deployments`, other Azure deployments do not exist;
+    without, any name does. With `api_keys`, other keys are refused; without, any key passes. `now` is the clock that
+    `created` reads. OSError if the port is taken, ScriptError if the file is no script.
     """
 
     def __init__(
@@ -35,10 +36,9 @@ class MockServer:
         seed: int = 0,
         deployments: Mapping[str, str] | None = None,
         api_keys: Iterable[str] = (),
-        now: Callable[[], float] | None = None,
+        now: Callable[[], float] = time.time,
     ) -> None:
-        options = {"now": now} if now is not None else {}
-        settings = Settings(seed=seed, deployments=deployments, api_keys=frozenset(api_keys), **options)
+        settings = Settings(seed=seed, deployments=deployments, api_keys=frozenset(api_keys), now=now)
         self._initial = _steps(script)
         self._script = Script(self._initial)
         self._journal = Journal()

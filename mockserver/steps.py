@@ -2,25 +2,27 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from mockserver.calls import Call
 from mockserver.dialects import Dialect
 from mockserver.matching import Condition
+from mockserver.problems import Problem
 from mockserver.surfaces import Scripted
 from mockserver.wire import Answer
-
-Forever = Literal["forever"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """What a step acts on: the request, its dialect, and `normal`, which makes what would be answered without the step."""
+    """What a step acts on.
+
+    `normal` makes what the request would get without the step, `refuse` the dialect's answer to a problem.
+    """
 
     call: Call
     dialect: Dialect
     normal: Callable[[Scripted], Answer]
-    refuse: Callable[[Exception], Answer]
+    refuse: Callable[[Problem], Answer]
 
 
 class Action(Protocol):
@@ -48,11 +50,13 @@ class Step:
     repeats: int | None = 1
     condition: Condition = field(default_factory=Condition)
 
-    def times(self, count: int | Forever) -> "Step":
+    def times(self, count: int | str) -> "Step":
         """The same step, taken `count` times or "forever"."""
-        if count != "forever" and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
+        if count == "forever":
+            return replace(self, repeats=None)
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise ValueError(f"times is {count!r}; it takes a whole number from 1 on, or 'forever'")
-        return replace(self, repeats=None if count == "forever" else count)
+        return replace(self, repeats=count)
 
     def when(
         self,

@@ -24,9 +24,10 @@ DONE = b"data: [DONE]\n\n"
 class Answer:
     """What one request gets back.
 
-    `frames` is the body in the pieces in which it is sent; a streamed answer sends each one as it is, any other as one body.
-    `delay_s` passes before the status line (infinity: until the client leaves or the server stops), `frame_delay_s` between
-    frames. `cut` breaks the connection once `frames` are sent, `full_length` is then the Content-Length that was promised.
+    `frames` is the body in the pieces in which it is sent; a streamed answer sends each one as it is, any other as one
+    body. `delay_s` passes before the status line (infinity: until the client leaves or the server stops),
+    `frame_delay_s` between frames. `cut` breaks the connection once `frames` are sent; `full_length` is then the
+    Content-Length that was promised.
     """
 
     status: int
@@ -40,6 +41,7 @@ class Answer:
 
     @property
     def body(self) -> bytes:
+        """The frames as one."""
         return b"".join(self.frames)
 
 
@@ -78,7 +80,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def _depth(raw: bytes) -> int:
-    """How deep brackets nest, counting those in strings too: an upper bound that costs one pass, and only where many open."""
+    """How deep brackets nest; 0 where too few open for it to matter."""
     if raw.count(b"[") + raw.count(b"{") < 200:
         return 0
     depth = deepest = 0
@@ -100,7 +102,7 @@ def _depth(raw: bytes) -> int:
 async def send(
     request: web.Request, answer: Answer, *, stopping: asyncio.Event, sent: Callable[[int], None]
 ) -> web.StreamResponse:
-    """Write `answer`; `sent` hears after each frame how many have gone out. A server that stops drops the connection."""
+    """Write `answer`; `sent` hears of each frame before it goes out. A server that stops drops the connection."""
     if not await _pause(answer.delay_s, stopping):
         return _hang_up(request)
     if not answer.streamed and answer.cut is None:
@@ -138,7 +140,7 @@ async def _pause(delay_s: float, stopping: asyncio.Event) -> bool:
 
 
 async def _break_off(request: web.Request, response: web.StreamResponse, *, abruptly: bool) -> web.StreamResponse:
-    """Drop the connection mid-body once the kernel has the frames: with a RST, or with a FIN that no last chunk precedes."""
+    """Drop the connection once the kernel has the frames: with a RST, or with a FIN that no last chunk precedes."""
     transport = request.transport
     if transport is not None:
         await _flush(transport)

@@ -70,13 +70,13 @@ class Dialect(ABC):
     def request_id(self, dice: Dice) -> str:
         """A request id."""
 
+    @abstractmethod
     def annotate(self, payload: Payload) -> Payload:
-        """What this API adds to a chat completion."""
-        return payload
+        """A chat completion with what this API adds."""
 
+    @abstractmethod
     def annotate_stream(self, chunks: Sequence[Payload], dice: Dice, *, options: Mapping[str, Any]) -> list[Payload]:
-        """What this API adds to the chunks of a chat stream; `options` are the request's `stream_options`."""
-        return list(chunks)
+        """The chunks of a chat stream with what this API adds; `options` are the request's `stream_options`."""
 
     def refuse(self, problem: Problem, *, request_id: str, dice: Dice) -> Answer:
         """A refusal as an answer."""

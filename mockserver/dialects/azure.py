@@ -1,12 +1,14 @@
 """Azure OpenAI: api keys, string error codes, content filters on everything, keys in alphabetical order.
 
-Shapes and headers as in replies recorded from *.openai.azure.com by openllmetry, dd-trace-py and mirascope; what was only
-quoted in an issue names it.
+Shapes and headers as in replies recorded from *.openai.azure.com by openllmetry, dd-trace-py and mirascope; what was
+only quoted in an issue names it.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from typing_extensions import override
 
 from mockserver import problems
 from mockserver.calls import Call
@@ -32,49 +34,56 @@ class Azure(Dialect):
 
     name = "azure"
 
+    @override
     def credential(self, headers: Mapping[str, str]) -> str:
         return headers.get("api-key", "").strip() or bearer(headers)
 
+    @override
     def unauthorised(self, credential: str) -> Problem:
         return _gateway(
             401,
             "401",
-            "Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide a valid key for an"
-            " active subscription and use a correct regional API endpoint for your resource.",
+            "Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide a valid key for"
+            " an active subscription and use a correct regional API endpoint for your resource.",
         )
 
+    @override
     def unknown_path(self, method: str, path: str) -> Problem:
         return _gateway(404, "404", "Resource not found")
 
+    @override
     def wrong_method(self, method: str, path: str) -> Problem:
         return self.unknown_path(method, path)  # unverified: the gateway routes by method and path together
 
+    @override
     def unknown_model(self, call: Call, name: str) -> Problem:
         if call.path.startswith("/openai/v1/"):
             message = f"Unknown model: {name}"
             return Problem(400, {"code": "unknown_model", "message": message, "details": message})
         message = (
-            "The API deployment for this resource does not exist. If you created the deployment within the last 5 minutes,"
-            " please wait a moment and try again."
+            "The API deployment for this resource does not exist. If you created the deployment within the last 5"
+            " minutes, please wait a moment and try again."
         )
         return Problem(404, {"type": "invalid_request_error", "code": "DeploymentNotFound", "message": message})
 
+    @override
     def unsuitable_model(self, call: Call, name: str) -> Problem:
         # worded as quoted in microsoft/graphrag#1557 and run-llama/llama_index#6436
         message = (
-            f"The {_OPERATIONS[call.surface][1]} operation does not work with the specified model, {name}. Please choose"
-            " different model and try again. You can learn more about which models can be used with each operation here:"
-            " https://go.microsoft.com/fwlink/?linkid=2197993."
+            f"The {_OPERATIONS[call.surface][1]} operation does not work with the specified model, {name}. Please"
+            " choose different model and try again. You can learn more about which models can be used with each"
+            " operation here: https://go.microsoft.com/fwlink/?linkid=2197993."
         )
         return _gateway(400, "OperationNotSupported", message)
 
+    @override
     def rate_limited(self, call: Call, *, retry_after_s: float, limit: str) -> Problem:
         wait_s = math.ceil(retry_after_s)
         noun = "token" if limit == "tokens" else "call"
         operation = _OPERATIONS.get(call.surface, ("Models_List", ""))[0]
         message = (
-            f"Your requests to {call.deployment or call.model} for {call.model} in {_REGION} have exceeded the {noun} rate"
-            " limit for your current OpenAI S0 pricing tier."
+            f"Your requests to {call.deployment or call.model} for {call.model} in {_REGION} have exceeded the {noun}"
+            " rate limit for your current OpenAI S0 pricing tier."
             f" This request was for {operation} under Azure OpenAI API version {call.api_version or 'v1'}."
             f" Please retry after {wait_s} seconds. To increase your default rate limit, visit:"
             " https://aka.ms/oai/quotaincrease."
@@ -90,17 +99,17 @@ class Azure(Dialect):
         }
         return _gateway(429, "RateLimitReached", message, headers=headers)
 
+    @override
     def server_error(self, call: Call, status: int) -> Problem:
-        if status == 408:
-            return _gateway(408, "Timeout", "The operation was timeout.")  # quoted in QuantumNous/new-api#1565
         # quoted in Azure-Samples/azure-search-openai-demo#1390; what other 5xx say is unverified
         message = (
-            "The server had an error processing your request. Sorry about that! You can retry your request, or contact us"
-            " through an Azure support request at: https://go.microsoft.com/fwlink/?linkid=2213926 if you keep seeing this"
-            f" error. (Please include the request ID {call.request_id} in your email.)"
+            "The server had an error processing your request. Sorry about that! You can retry your request, or contact"
+            " us through an Azure support request at: https://go.microsoft.com/fwlink/?linkid=2213926 if you keep"
+            f" seeing this error. (Please include the request ID {call.request_id} in your email.)"
         )
         return problems.error(status, message, kind="server_error")
 
+    @override
     def headers(self, call: Call, dice: Dice, *, streamed: bool, tokens: int) -> dict[str, str]:
         return {
             "content-type": "text/event-stream; charset=utf-8" if streamed else "application/json",
@@ -126,28 +135,34 @@ class Azure(Dialect):
             "x-request-id": call.request_id,
         }
 
+    @override
     def problem_headers(self, request_id: str, status: int, dice: Dice) -> dict[str, str]:
         gateway = {"content-type": "application/json", "apim-request-id": dice.uuid()}
         return gateway if status == 401 else {**gateway, "x-ms-region": _REGION, "x-request-id": request_id}
 
+    @override
     def encode(self, payload: Any) -> bytes:
         return compact(payload)
 
+    @override
     def frames(self, chunks: Sequence[Payload]) -> tuple[bytes, ...]:
         return frames_of(chunks, sort_keys=True)
 
+    @override
     def request_id(self, dice: Dice) -> str:
         return dice.uuid()
 
+    @override
     def annotate(self, payload: Payload) -> Payload:
         """A filter verdict for the prompt and for each choice; no service tier."""
         choices = [{**choice, "content_filter_results": {**_HARMS, **_MATERIAL}} for choice in payload["choices"]]
         annotated = {**payload, "choices": choices, "prompt_filter_results": _PROMPT_FILTER}
         annotated.pop("service_tier", None)
-        return _sorted(annotated)
+        return dict(_sorted(annotated))
 
+    @override
     def annotate_stream(self, chunks: Sequence[Payload], dice: Dice, *, options: Mapping[str, Any]) -> list[Payload]:
-        """The prompt's verdict comes first, in a chunk without choices; then a verdict for each chunk that has content."""
+        """The prompt's verdict comes first, in a chunk without choices; then one for each chunk that has content."""
         first = {
             "choices": [],
             "created": 0,

@@ -1,11 +1,13 @@
 """api.openai.com: bearer tokens, four-field errors, rate limits in Go durations.
 
-Shapes and headers as in replies recorded from api.openai.com by openllmetry, opentelemetry-python-contrib, dd-trace-py and
-pydantic-ai; error texts that were only quoted in an issue name it.
+Shapes and headers as in replies recorded from api.openai.com by openllmetry, opentelemetry-python-contrib, dd-trace-py
+and pydantic-ai; error texts that were only quoted in an issue name it.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from typing_extensions import override
 
 from mockserver import problems
 from mockserver.calls import Call
@@ -27,29 +29,34 @@ class OpenAI(Dialect):
 
     name = "openai"
 
+    @override
     def credential(self, headers: Mapping[str, str]) -> str:
         return bearer(headers)
 
+    @override
     def unauthorised(self, credential: str) -> Problem:
         if not credential:
             return problems.error(
                 401,
-                "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer"
-                " auth (i.e. Authorization: Bearer YOUR_KEY), or as the password field (with blank username) if you're"
-                " accessing the API from your browser and are prompted for a username and password. You can obtain an API"
-                f" key from {_KEYS_PAGE}.",
+                "You didn't provide an API key. You need to provide your API key in an Authorization header using"
+                " Bearer auth (i.e. Authorization: Bearer YOUR_KEY), or as the password field (with blank username) if"
+                " you're accessing the API from your browser and are prompted for a username and password. You can"
+                f" obtain an API key from {_KEYS_PAGE}.",
             )
         message = f"Incorrect API key provided: {masked(credential)}. You can find your API key at {_KEYS_PAGE}."
         return problems.error(401, message, code="invalid_api_key")
 
+    @override
     def unknown_path(self, method: str, path: str) -> Problem:
         return problems.error(404, f"Invalid URL ({method} {path})")
 
+    @override
     def wrong_method(self, method: str, path: str) -> Problem:
-        # unverified: no recording of a 405 is known
-        message = f"Not allowed to {method} on {path} (HINT: Perhaps you meant to use a different HTTP method?)"
-        return problems.error(405, message, code="method_not_supported")
+        # never recorded, but quoted in public bug reports
+        message = f"Not allowed to {method} on {path}. (HINT: Perhaps you meant to use a different HTTP method?)"
+        return problems.error(405, message)
 
+    @override
     def unknown_model(self, call: Call, name: str) -> Problem:
         if call.surface == "models":
             return problems.error(404, f"The model '{name}' does not exist", param="model", code="model_not_found")
@@ -58,6 +65,7 @@ class OpenAI(Dialect):
         message = f"The model `{name}` does not exist or you do not have access to it."
         return problems.error(404, message, code="model_not_found")
 
+    @override
     def unsuitable_model(self, call: Call, name: str) -> Problem:
         if call.surface == "embeddings":
             return problems.error(403, "You are not allowed to generate embeddings from this model")
@@ -69,6 +77,7 @@ class OpenAI(Dialect):
         )
         return problems.error(404, message, param="model")
 
+    @override
     def rate_limited(self, call: Call, *, retry_after_s: float, limit: str) -> Problem:
         unit = "requests per min (RPM): Limit 3, Used 3, Requested 1"
         if limit == "tokens":
@@ -89,24 +98,26 @@ class OpenAI(Dialect):
         }
         return problems.error(429, message, kind=limit, code="rate_limit_exceeded", headers=headers)
 
+    @override
     def server_error(self, call: Call, status: int) -> Problem:
         if status == 503:
             # recorded as a 429 of May 2023; that 503 says the same is unverified
             message = (
-                "That model is currently overloaded with other requests. You can retry your request, or contact us through"
-                " our help center at help.openai.com if the error persists. (Please include the request ID"
+                "That model is currently overloaded with other requests. You can retry your request, or contact us"
+                " through our help center at help.openai.com if the error persists. (Please include the request ID"
                 f" {call.request_id} in your message.)"
             )
             return problems.error(503, message, kind="server_error")
         if status in (502, 504):
             return Problem(status, {}, body=_CLOUDFLARE.format(status=status), headers={"content-type": "text/html"})
         message = (
-            "The server had an error processing your request. Sorry about that! You can retry your request, or contact us"
-            " through our help center at help.openai.com if you keep seeing this error. (Please include the request ID"
-            f" {call.request_id} in your email.)"
+            "The server had an error processing your request. Sorry about that! You can retry your request, or contact"
+            " us through our help center at help.openai.com if you keep seeing this error. (Please include the request"
+            f" ID {call.request_id} in your email.)"
         )
         return problems.error(status, message, kind="server_error")
 
+    @override
     def headers(self, call: Call, dice: Dice, *, streamed: bool, tokens: int) -> dict[str, str]:
         return {
             "content-type": "text/event-stream; charset=utf-8" if streamed else "application/json",
@@ -125,6 +136,7 @@ class OpenAI(Dialect):
             **_edge_headers(dice),
         }
 
+    @override
     def problem_headers(self, request_id: str, status: int, dice: Dice) -> dict[str, str]:
         return {
             "content-type": "application/json; charset=utf-8",
@@ -132,15 +144,23 @@ class OpenAI(Dialect):
             **_edge_headers(dice),
         }
 
+    @override
     def encode(self, payload: Any) -> bytes:
         return pretty(payload)
 
+    @override
     def frames(self, chunks: Sequence[Payload]) -> tuple[bytes, ...]:
         return frames_of(chunks)
 
+    @override
     def request_id(self, dice: Dice) -> str:
         return f"req_{dice.hexadecimal(32)}"
 
+    @override
+    def annotate(self, payload: Payload) -> Payload:
+        return payload
+
+    @override
     def annotate_stream(self, chunks: Sequence[Payload], dice: Dice, *, options: Mapping[str, Any]) -> list[Payload]:
         """Padding of random length hides how long each token is, unless the request declines it."""
         if options.get("include_obfuscation") is False:

@@ -1,12 +1,13 @@
 """Named misbehaviours, grouped by where they act: on responses, streams and connections.
 
-A fault is a function that takes keyword options and returns what becomes of an answer; `@register` turns it into a maker of
-steps, known to Python, YAML and the admin API under its own name. That is all that adding one takes.
+A fault is a function that takes keyword options and returns what becomes of an answer; `@register` turns it into a
+maker of steps, known to Python, YAML and the admin API under its own name. That is all that adding one takes.
 """
 
 import importlib
 import pkgutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mockserver.faults.registry import REGISTRY
@@ -25,12 +26,12 @@ def names() -> list[str]:
 
 
 def make(name: str, **options: Any) -> Step:
-    """A step with the fault called `name`; KeyError if there is none, ValueError or TypeError for options it cannot take."""
+    """A step with the fault called `name`; KeyError if there is none, ValueError for a value it cannot take."""
     return _loaded()[name](**options)
 
 
 def _loaded() -> dict[str, Callable[..., Step]]:
-    for module in pkgutil.iter_modules(__path__):
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
         importlib.import_module(f"{__name__}.{module.name}")
     return REGISTRY
 

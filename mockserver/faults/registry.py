@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, ParamSpec
 
+from typing_extensions import override
+
 from mockserver.calls import Call
-from mockserver.steps import Moment, Step
+from mockserver.steps import Action, Moment, Step
 from mockserver.wire import Answer
 
 P = ParamSpec("P")
@@ -18,7 +20,7 @@ REGISTRY: dict[str, Callable[..., Step]] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Action):
     """One misbehaviour with its options."""
 
     name: str
@@ -26,20 +28,20 @@ class Fault:
     effect: Effect
 
     @property
+    @override
     def label(self) -> str:
-        """The name, as in scripts."""
         return self.name
 
+    @override
     def misfit(self, call: Call) -> str:
-        """Faults befall any request."""
         return ""
 
+    @override
     def answer(self, moment: Moment) -> Answer:
-        """What becomes of the answer."""
         return self.effect(moment)
 
+    @override
     def spec(self) -> dict[str, Any]:
-        """The fault as scripts write it."""
         return {"fault": self.name, **self.options}
 
 

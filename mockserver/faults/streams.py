@@ -12,8 +12,8 @@ from mockserver.wire import Answer, CutHow
 def cut_stream(*, after_frames: int = 3, how: CutHow = "reset") -> Effect:
     """A stream that ends after so many events, any other body in its middle.
 
-    `how`: "reset" with a RST; "close" with a FIN where more was promised; "eof" as if that were all, so that only what is
-    missing tells (of a stream the finish reason and `[DONE]`).
+    `how`: "reset" with a RST; "close" with a FIN where more was promised; "eof" as if that were all, so that only what
+    is missing tells (of a stream the finish reason and `[DONE]`).
     """
     if after_frames < 0:
         raise ValueError(f"after_frames is {after_frames!r}; it takes a whole number from 0 on")

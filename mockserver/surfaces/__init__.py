@@ -35,7 +35,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """A success before a dialect has put it into its own words: a `body`, or the `chunks` of a stream; `tokens` is its cost."""
+    """A success that no dialect has spelt yet: a `body`, or the `chunks` of a stream; `tokens` is its cost."""
 
     body: dict[str, Any] = field(default_factory=dict)
     chunks: tuple[dict[str, Any], ...] = ()

@@ -1,4 +1,7 @@
-"""Embeddings: https://platform.openai.com/docs/api-reference/embeddings/create"""
+"""Embeddings.
+
+See https://platform.openai.com/docs/api-reference/embeddings/create and what opentelemetry-python-contrib recorded.
+"""
 
 import array
 import base64
@@ -6,12 +9,14 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from typing_extensions import override
+
 from mockserver import problems, usage
 from mockserver.calls import Call
 from mockserver.catalogue import Model
 from mockserver.generation import vector_for
 from mockserver.parameters import check_all, check_known, integer, one_of, require, string
-from mockserver.surfaces import Result, Setting
+from mockserver.surfaces import Result, Setting, Surface
 
 _PARAMETERS = {
     "encoding_format": one_of("float", "base64"),
@@ -23,11 +28,12 @@ _KNOWN = frozenset({"model", "input", *_PARAMETERS})
 _MOST_INPUTS = 2048
 
 
-class Embeddings:
+class Embeddings(Surface):
     """The embeddings surface."""
 
     name = "embeddings"
 
+    @override
     def check(self, call: Call, model: Model) -> None:
         """Refuse what the API refuses."""
         require(call.body, ["input"])
@@ -36,6 +42,7 @@ class Embeddings:
         check_all(call.body, _PARAMETERS)
         _check_dimensions(call.body.get("dimensions"), model)
 
+    @override
     def result(self, call: Call, setting: Setting) -> Result:
         """One vector an input, in its order."""
         inputs = _inputs(call.body["input"])
@@ -68,7 +75,7 @@ def _are_tokens(value: list[Any]) -> bool:
 
 
 def _invalid_input() -> problems.Problem:
-    # unverified wording
+    # as quoted in public bug reports
     message = "'$.input' is invalid. Please check the API reference: https://platform.openai.com/docs/api-reference."
     return problems.error(400, message)
 
@@ -79,7 +86,7 @@ def _check_dimensions(dimensions: int | None, model: Model) -> None:
     if model.fixed:
         raise problems.error(400, "This model does not support specifying dimensions.")
     if dimensions > model.dimensions:
-        # unverified wording
+        # as quoted in public bug reports
         message = f"Invalid value for 'dimensions' = {dimensions}. Must be less than or equal to {model.dimensions}."
         raise problems.error(400, message)
 

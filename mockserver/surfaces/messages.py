@@ -35,7 +35,7 @@ def check_message(param: str, value: Any) -> None:
 def check_name(param: str, name: str) -> None:
     """Refuse a name of a message or function that has other letters than the API allows."""
     if _NAME.fullmatch(name) is None:
-        # unverified wording
+        # as quoted in public bug reports
         message = (
             f"Invalid '{param}': string does not match pattern."
             " Expected a string that matches the pattern '^[a-zA-Z0-9_-]+$'."
@@ -90,15 +90,15 @@ def _check_content(param: str, message: Message) -> None:
         if message["role"] == "tool" and part["type"] == "image_url":
             raise problems.error(
                 400,
-                f"Invalid '{param}'. Image URLs are only allowed for messages with role 'user', but this message with role"
-                " 'tool' contains an image URL.",
+                f"Invalid '{param}'. Image URLs are only allowed for messages with role 'user', but this message with"
+                " role 'tool' contains an image URL.",
                 param=param,
                 code="invalid_value",
             )
 
 
 def _null_content(param: str) -> problems.Problem:
-    # unverified wording
+    # as quoted in public bug reports
     return problems.error(
         400, "Invalid value for 'content': expected a string, got null.", param=_dotted(param, "content")
     )
@@ -177,14 +177,14 @@ def _check_tool_answers(messages: list[Message]) -> None:
     if waiting:
         raise problems.error(
             400,
-            "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'."
-            f" The following tool_call_ids did not have response messages: {', '.join(waiting)}",
+            "An assistant message with 'tool_calls' must be followed by tool messages responding to each"
+            f" 'tool_call_id'. The following tool_call_ids did not have response messages: {', '.join(waiting)}",
             param="messages",
         )
 
 
 def _unasked_result(index: int) -> problems.Problem:
-    # unverified wording, its spelling included
+    # as quoted in public bug reports, its spelling included
     return problems.error(
         400,
         "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with 'tool_calls'.",

@@ -1,28 +1,32 @@
-"""Models, listed or one by name: https://platform.openai.com/docs/api-reference/models
+"""Models, listed or one by name.
 
-Azure's own listing under `/openai/models` as in Azure/azure-rest-api-specs, cognitiveservices 2024-10-21 `get_models.json`.
+See https://platform.openai.com/docs/api-reference/models; Azure's own listing under `/openai/models` as in the examples
+of Azure/azure-rest-api-specs, stable/2024-10-21, `get_models.json`.
 """
 
 from typing import Any
 
+from typing_extensions import override
+
 from mockserver import catalogue
 from mockserver.calls import Call
 from mockserver.catalogue import Model
-from mockserver.surfaces import Result, Setting
+from mockserver.surfaces import Result, Setting, Surface
 
 _CREATED = 1_715_367_049  # a time for all of them: the server plays names, not histories
 
 
-class Models:
+class Models(Surface):
     """The models surface."""
 
     name = "models"
 
+    @override
     def check(self, call: Call, model: Model) -> None:
         """Nothing in such a request can be wrong but the name."""
 
+    @override
     def result(self, call: Call, setting: Setting) -> Result:
-        """One model, or all of them."""
         describe = _on_azure if call.dialect == "azure" and not call.path.startswith("/openai/v1/") else _on_openai
         if call.model:
             return Result(body=describe(call.model))

@@ -87,7 +87,7 @@ def check_tool_choice(param: str, value: Any) -> None:
 
 def check_choice_exists(choice: Any, tools: Sequence[Tool]) -> None:
     """Refuse a choice without tools, or of a function that is not among them."""
-    # unverified wording, both
+    # both as quoted in public bug reports
     if choice is not None and not tools:
         message = "Invalid value for 'tool_choice': 'tool_choice' is only allowed when 'tools' are specified."
         raise problems.error(400, message, param="tool_choice")
@@ -152,7 +152,7 @@ def _complaint(schema: Mapping[str, Any], *, strict: bool, of_function: bool) ->
         return f"schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{schema.get('type')}\"'."
     if of_function and "properties" not in schema and not strict:
         return "In context=(), object schema missing properties."
-    if not jsonschema_rs.meta.is_valid(schema):
+    if not jsonschema_rs.meta.is_valid(dict(schema)):
         return "In context=(), the schema is not a valid JSON Schema."  # unverified
     if not _resolvable(schema):
         return "In context=(), reference can only point to definitions defined at the top level of the schema."
@@ -161,7 +161,7 @@ def _complaint(schema: Mapping[str, Any], *, strict: bool, of_function: bool) ->
 
 def _resolvable(schema: Mapping[str, Any]) -> bool:
     try:
-        jsonschema_rs.validator_for(schema, validate_formats=True)
+        jsonschema_rs.validator_for(dict(schema), validate_formats=True)
     except (jsonschema_rs.ReferencingError, jsonschema_rs.ValidationError, ValueError):
         return False
     return True
