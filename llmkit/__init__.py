@@ -1,1 +1,97 @@
-"""llmkit."""
+"""A resilient client for OpenAI and Azure OpenAI, with offline token counts and recording for tests.
+
+    from llmkit import Client
+
+    with Client(model="gpt-4o", deadline_s=30) as client:
+        print(client.chat("Hi").text)
+
+Names are loaded when they are first used: importing llmkit imports neither openai nor pydantic, and does no I/O.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from llmkit import recording
+    from llmkit.client import AsyncClient, AsyncStream, Client, Stream
+    from llmkit.errors import (
+        Attempt,
+        AuthenticationFailed,
+        ConfigError,
+        ConnectionFailed,
+        ContentFiltered,
+        ContextOverflow,
+        DeadlineExceeded,
+        DeploymentNotFound,
+        InvalidRequest,
+        LLMError,
+        MalformedResponse,
+        ModelNotFound,
+        NotFound,
+        Overloaded,
+        PermissionDenied,
+        QuotaExceeded,
+        RateLimited,
+        ServerError,
+        StreamTruncated,
+    )
+    from llmkit.responses import Completion, Embedding, ToolCall, Usage
+    from llmkit.streaming import StreamEvent
+    from llmkit.tokens import TokenCount, count_text, count_tokens
+
+__all__ = [
+    "AsyncClient",
+    "AsyncStream",
+    "Attempt",
+    "AuthenticationFailed",
+    "Client",
+    "Completion",
+    "ConfigError",
+    "ConnectionFailed",
+    "ContentFiltered",
+    "ContextOverflow",
+    "DeadlineExceeded",
+    "DeploymentNotFound",
+    "Embedding",
+    "InvalidRequest",
+    "LLMError",
+    "MalformedResponse",
+    "ModelNotFound",
+    "NotFound",
+    "Overloaded",
+    "PermissionDenied",
+    "QuotaExceeded",
+    "RateLimited",
+    "ServerError",
+    "Stream",
+    "StreamEvent",
+    "StreamTruncated",
+    "TokenCount",
+    "ToolCall",
+    "Usage",
+    "count_text",
+    "count_tokens",
+    "recording",
+]
+
+_HOMES = {
+    "client": ("AsyncClient", "AsyncStream", "Client", "Stream"),
+    "responses": ("Completion", "Embedding", "ToolCall", "Usage"),
+    "streaming": ("StreamEvent",),
+    "tokens": ("TokenCount", "count_text", "count_tokens"),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'llmkit' has no attribute {name!r}")
+    if name == "recording":
+        return import_module("llmkit.recording")
+    value: object = getattr(import_module(f"llmkit.{_HOME.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

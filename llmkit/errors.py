@@ -1,4 +1,3 @@
-# ruff: noqa: N818 - the names say what happened, and LLMError says that they are errors
 """What can go wrong with a call, as one tree.
 
     LLMError
@@ -23,6 +22,7 @@
 Every error pickles and copies. None refers to a request, a response or an SDK exception, since those hold the API key.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +47,8 @@ class LLMError(Exception):
     """The base of every error that llmkit raises.
 
     `code`, `type` and `param` are the API's own words, None where it sent none; `attempts` has one entry for each HTTP
-    request made; `partial` is the text that had arrived, "" unless it was a stream.
+    request made; `retry_after_s` and `should_retry` are what the server asked for; `partial` is the text that had
+    arrived, "" unless it was a stream.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class LLMError(Exception):
         request_id: str | None = None,
         attempts: tuple[Attempt, ...] = (),
         retry_after_s: float | None = None,
+        should_retry: bool | None = None,
         partial: str = "",
     ) -> None:
         super().__init__(message)
@@ -71,6 +73,7 @@ class LLMError(Exception):
         self.request_id = request_id
         self.attempts = attempts
         self.retry_after_s = retry_after_s
+        self.should_retry = should_retry
         self.partial = partial
 
     @property
@@ -162,3 +165,63 @@ class MalformedResponse(LLMError):
 
 class StreamTruncated(LLMError):
     """The stream ended before its finish reason; `partial` holds the text so far."""
+
+
+_BY_WORD: dict[str, type[LLMError]] = {
+    "insufficient_quota": QuotaExceeded,
+    "billing_hard_limit_reached": QuotaExceeded,
+    "billing_not_active": QuotaExceeded,
+    "credit_balance_exhausted": QuotaExceeded,
+    "context_length_exceeded": ContextOverflow,
+    "content_filter": ContentFiltered,
+    "content_policy_violation": ContentFiltered,
+    "ResponsibleAIPolicyViolation": ContentFiltered,
+    "model_not_found": ModelNotFound,
+    "DeploymentNotFound": DeploymentNotFound,
+    "rate_limit_exceeded": RateLimited,
+    "server_is_overloaded": Overloaded,
+}
+_BY_STATUS: dict[int, type[LLMError]] = {
+    401: AuthenticationFailed,
+    403: PermissionDenied,
+    404: NotFound,
+    408: ServerError,
+    409: ServerError,
+    429: RateLimited,
+    503: Overloaded,
+    529: Overloaded,
+}
+
+
+def classify(*, status_code: int | None, code: str | None, type: str | None) -> type[LLMError]:  # noqa: A002
+    """The class of an API error; its `code` and `type` tell more than the status, which is None inside a stream.
+
+    The words are those of recorded replies of OpenAI and Azure; Azure also sends a status as `code`.
+    """
+    for word in (code, type):
+        if word in _BY_WORD:
+            return _BY_WORD[word]
+    status = status_code or (int(code) if code and code.isdecimal() else 500)
+    return _BY_STATUS.get(status) or (ServerError if status >= 500 else InvalidRequest)
+
+
+def from_api(error: object, *, status_code: int | None = None, **facts: Any) -> LLMError:
+    """The typed error for the `error` object of an API reply or stream frame, whatever shape a gateway gave it."""
+    fields: Mapping[str, Any] = error if isinstance(error, Mapping) else {}
+    inner = fields.get("innererror")
+    code, kind, param = (
+        None if (value := fields.get(name)) is None else str(value) for name in ("code", "type", "param")
+    )
+    if isinstance(inner, Mapping) and inner.get("code") in _BY_WORD:
+        code = code or str(inner["code"])
+    message = fields.get("message")
+    text = message if isinstance(message, str) and message else f"The API answered {excerpt(error)}"
+    found = classify(status_code=status_code, code=code, type=kind)
+    return found(text, status_code=status_code, code=code, type=kind, param=param, **facts)
+
+
+def excerpt(value: object, *, limit: int = 200) -> str:
+    """The beginning of something unexpected, for a message."""
+    text = value if isinstance(value, str) else repr(value)
+    text = " ".join(text.split())
+    return repr(text if len(text) <= limit else text[:limit] + "…")

@@ -21,7 +21,7 @@ Message = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """What is billed around the text: once for the reply, for each message, each message of the assistant, each name."""
+    """Tokens billed beside the text: once for the reply, then for each message, assistant's message and name."""
 
     reply: int = 3
     message: int = 3

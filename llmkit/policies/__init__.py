@@ -1,0 +1,1 @@
+"""What may happen to a call: pure decisions, with the clock and the dice passed in."""
