@@ -37,6 +37,7 @@ class Transport:
         import openai
 
         self._openai = openai
+        self._network_errors = _network_errors(openai.DefaultAsyncHttpxClient)
         self._settings = settings
         self._lock = threading.Lock()
         self._clients: dict[asyncio.AbstractEventLoop, AsyncGenerator[openai.AsyncOpenAI, None]] = {}
@@ -98,14 +99,15 @@ class Transport:
     async def _translated(self, pending: Awaitable[T]) -> T:
         """The result of `pending`; what the SDK or its HTTP library raises becomes ours, without a link to theirs."""
         openai = self._openai
-        network: Any = sys.modules[openai.Timeout.__module__.partition(".")[0]]
         try:
             return await pending
         except openai.APIStatusError as error:
             failure = self._refused(error)
         except openai.APIConnectionError as error:
-            failure = self._broken(error.__cause__ or error)
-        except (network.HTTPError, network.StreamError) as error:
+            failure = (
+                error.__cause__ if isinstance(error.__cause__, LLMError) else self._broken(error.__cause__ or error)
+            )
+        except self._network_errors as error:
             failure = self._broken(error)
         raise failure  # here, and not above: an error raised while handling another would keep it, and its headers
 
@@ -180,6 +182,15 @@ async def _opened(client: "openai.AsyncOpenAI") -> AsyncGenerator["openai.AsyncO
             yield client
     finally:
         await client.close()
+
+
+def _network_errors(client: type) -> tuple[type[Exception], ...]:
+    """What the HTTP library of the SDK raises: httpx2 from openai 3 on, httpx before."""
+    library = next(
+        base.__module__.partition(".")[0] for base in client.__mro__ if not base.__module__.startswith("openai")
+    )
+    module: Any = sys.modules[library]
+    return module.HTTPError, module.StreamError
 
 
 def _facts(headers: Mapping[str, str]) -> dict[str, Any]:

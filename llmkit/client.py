@@ -20,6 +20,8 @@ from llmkit.streaming import StreamEvent, StreamReader
 T = TypeVar("T")
 Reply = TypeVar("Reply", Completion, Embedding)
 Messages = str | Iterable[Message]
+BILL_S = 2.0  # how long a finished stream may take to tell its usage
+
 Parse = Callable[[Mapping[str, Any]], Reply]
 
 
@@ -291,12 +293,13 @@ class AsyncStream:
         return events
 
     async def _next_bytes(self, response: Response) -> bytes | None:
-        """After the finish reason only the bill can get lost, so a connection that breaks then has just ended."""
-        try:
+        """After the finish reason only the bill can get lost: it is not waited for long, nor missed."""
+        if not self._reader.finished:
             return await response.read_some()
-        except ConnectionFailed:
-            if not self._reader.finished:
-                raise
+        try:
+            async with asyncio.timeout(min(BILL_S, self._started.remaining_s / 2)):
+                return await response.read_some()
+        except (TimeoutError, ConnectionFailed):
             return None
 
     async def _settle(self) -> None:

@@ -39,6 +39,16 @@ class Limits:
     first_wait_s: float = 0.5
     longest_wait_s: float = 8.0
 
+    def __post_init__(self) -> None:
+        if not 0 < self.deadline_s < math.inf:
+            raise ConfigError(
+                f"deadline_s = {self.deadline_s!r} is not valid: it has to be seconds above 0, for example 30"
+            )
+        if self.max_attempts < 1:
+            raise ConfigError(
+                f"max_attempts = {self.max_attempts!r} is not valid: it has to be 1 or more, for example 4"
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class Retry:
