@@ -83,7 +83,8 @@ class Pipeline:
 
     async def refuse_path(self, request: web.Request) -> web.StreamResponse:
         """The handler of every path that no route serves."""
-        on_azure = request.path.startswith("/openai/") or "api-key" in request.headers
+        on_azure = "api-key" in request.headers and not request.path.startswith("/v1/")
+        on_azure = on_azure or request.path.startswith("/openai/")
         dialect: Dialect = Azure() if on_azure else OpenAI()
         return await self._handle(request, dialect, lambda visit: visit.refuse(dialect.unknown_path))
 
@@ -214,7 +215,7 @@ class _Visit:
         if isinstance(surface, Models) and not call.model:
             return Setting(model=_NAMELESS, seed=seed, now=now)
         model = catalogue.find(self._model_name(call))
-        if model is None:
+        if model is None or (self.dialect.name == "openai" and catalogue.is_retired(model.name)):
             raise self.dialect.unknown_model(call, call.model)
         if not isinstance(surface, Models) and model.surface != surface.name:
             raise self.dialect.unsuitable_model(call, model.name)

@@ -4,6 +4,7 @@ Covers what Structured Outputs accepts: https://platform.openai.com/docs/guides/
 and most of what tools bring along beyond it.
 """
 
+import itertools
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ _DEPTH = 6  # from here on only what the schema requires
 _DEEPEST = 40  # a schema that still demands more has no finite value, or none worth writing
 _ATTEMPTS = 30
 
+_ENDING = r"(?:s|es|ed|ing)?\b"  # that a word of the prompt may have and still be the one meant
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 _FORMATS = {
@@ -135,7 +137,7 @@ class _Maker:
 
     def _mentions(self, option: Any) -> bool:
         words = re.findall(r"[^\W_]+", str(option).lower())
-        return bool(words) and all(re.search(rf"\b{re.escape(word)}", self.lowered) for word in words)
+        return bool(words) and all(re.search(rf"\b{word}{_ENDING}", self.lowered) for word in words)
 
     def _null(self, _schema: Mapping[str, Any], _depth: int, _name: str) -> None:
         return None
@@ -196,13 +198,12 @@ class _Maker:
         return self._distinct(items, rest, depth, least) if schema.get("uniqueItems") else items
 
     def _distinct(self, items: list[Any], part: Any, depth: int, least: int) -> list[Any]:
+        options = part.get("enum", []) if isinstance(part, Mapping) else []
+        more = (self.value(part, depth=depth + 1) for _ in range(10 * least))
         unique: list[Any] = []
-        for item in items:
-            unique += [item] if item not in unique else []
-        for _ in range(10 * least):
-            if len(unique) >= least:
+        for index, item in enumerate(itertools.chain(items, options, more)):
+            if index >= len(items) and len(unique) >= least:
                 break
-            item = self.value(part, depth=depth + 1)
             unique += [item] if item not in unique else []
         return unique
 

@@ -47,6 +47,14 @@ class Dialect(ABC):
         """The 429 of a spent quota; `limit` is "requests" or "tokens"."""
 
     @abstractmethod
+    def quota_exceeded(self, call: Call) -> Problem:
+        """The 429 of a quota that no waiting for a minute restores."""
+
+    @abstractmethod
+    def content_filtered(self) -> Problem | None:
+        """The refusal of a prompt by the content filter; None where the filter does not refuse."""
+
+    @abstractmethod
     def server_error(self, call: Call, status: int) -> Problem:
         """The failure of the service, with any status from 500 on."""
 

@@ -100,6 +100,23 @@ class Azure(Dialect):
         return _gateway(429, "RateLimitReached", message, headers=headers)
 
     @override
+    def quota_exceeded(self, call: Call) -> Problem:
+        # Azure knows no balance; a day to wait is what it was seen to ask for in public bug reports
+        return self.rate_limited(call, retry_after_s=86_400, limit="tokens")
+
+    @override
+    def content_filtered(self) -> Problem | None:
+        message = (
+            "The response was filtered due to the prompt triggering Azure OpenAI's content management policy. Please"
+            " modify your prompt and retry. To learn more about our content filtering policies please read our"
+            " documentation: https://go.microsoft.com/fwlink/?linkid=2198766"
+        )
+        verdict = {**_HARMS, "jailbreak": _UNDETECTED, "violence": {"filtered": True, "severity": "medium"}}
+        inner = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": dict(sorted(verdict.items()))}
+        error = {"message": message, "type": None, "param": "prompt", "code": "content_filter", "status": 400}
+        return Problem(400, {**error, "innererror": inner})
+
+    @override
     def server_error(self, call: Call, status: int) -> Problem:
         # quoted in Azure-Samples/azure-search-openai-demo#1390; what other 5xx say is unverified
         message = (

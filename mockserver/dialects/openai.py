@@ -9,7 +9,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from mockserver import problems
+from mockserver import catalogue, problems
 from mockserver.calls import Call
 from mockserver.dialects import Dialect, Payload, bearer
 from mockserver.generation import Dice
@@ -63,6 +63,9 @@ class OpenAI(Dialect):
         if not name.strip() or any(letter.isspace() for letter in name):
             return problems.invalid_model_id()
         message = f"The model `{name}` does not exist or you do not have access to it."
+        if catalogue.is_retired(name):
+            deprecations = "https://platform.openai.com/docs/deprecations"
+            message = f"The model `{name}` has been deprecated, learn more here: {deprecations}"
         return problems.error(404, message, code="model_not_found")
 
     @override
@@ -97,6 +100,18 @@ class OpenAI(Dialect):
             "x-ratelimit-reset-tokens": go_duration(retry_after_s) if limit == "tokens" else "0s",
         }
         return problems.error(429, message, kind=limit, code="rate_limit_exceeded", headers=headers)
+
+    @override
+    def quota_exceeded(self, call: Call) -> Problem:
+        message = (
+            "You exceeded your current quota, please check your plan and billing details. For more information on this"
+            " error, read the docs: https://platform.openai.com/docs/guides/error-codes/api-errors."
+        )
+        return problems.error(429, message, kind="insufficient_quota", code="insufficient_quota")
+
+    @override
+    def content_filtered(self) -> Problem | None:
+        return None
 
     @override
     def server_error(self, call: Call, status: int) -> Problem:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Literal
 
+from mockserver import problems
 from mockserver.faults.registry import Effect, register
 from mockserver.steps import Moment
 from mockserver.surfaces import Scripted
@@ -30,6 +31,48 @@ def server_error(*, status: int = 500) -> Effect:
 
     def effect(moment: Moment) -> Answer:
         return moment.refuse(moment.dialect.server_error(moment.call, status))
+
+    return effect
+
+
+@register
+def quota_exceeded() -> Effect:
+    """429 for money or a daily quota spent: no retry within a minute's reach helps."""
+
+    def effect(moment: Moment) -> Answer:
+        return moment.refuse(moment.dialect.quota_exceeded(moment.call))
+
+    return effect
+
+
+@register
+def content_filtered() -> Effect:
+    """A prompt that the filter stops: on Azure a 400, on OpenAI a reply that ends with `content_filter`."""
+
+    def effect(moment: Moment) -> Answer:
+        problem = moment.dialect.content_filtered()
+        if problem is not None:
+            return moment.refuse(problem)
+        return moment.normal(Scripted(text="", finish_reason="content_filter"))
+
+    return effect
+
+
+@register
+def refused(
+    *,
+    status: int,
+    message: str,
+    type: str | None = None,  # noqa: A002 - the name of the field
+    param: str | None = None,
+    code: str | None = None,
+) -> Effect:
+    """Any refusal with the four fields of an error; `status` from 400 to 599."""
+    if not 400 <= status <= 599:
+        raise ValueError(f"status is {status!r}; it takes a whole number from 400 to 599")
+
+    def effect(moment: Moment) -> Answer:
+        return moment.refuse(problems.error(status, message, kind=type, param=param, code=code))
 
     return effect
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from mockserver import problems, usage
+from mockserver import catalogue, problems, usage
 from mockserver.calls import Call
 from mockserver.catalogue import Model
 from mockserver.generation import Dice
@@ -84,9 +84,6 @@ _DETAILS = {
     },
 }
 
-# models from before Structured Outputs
-_UNSTRUCTURED = ("gpt-3.5-turbo", "gpt-4", "gpt-4-turbo", "gpt-4-32k", "gpt-3.5-turbo-16k")
-
 
 class Chat(Surface):
     """The chat surface."""
@@ -128,7 +125,8 @@ def _check_combinations(body: Mapping[str, Any]) -> None:
     if body.get("max_tokens") is not None and body.get("max_completion_tokens") is not None:
         message = "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported."
         raise problems.error(400, message, code="invalid_parameter_combination")
-    if _format_of(body) == "json_object" and "json" not in said(body).lower():
+    wanted_format = (body.get("response_format") or {}).get("type")
+    if wanted_format == "json_object" and "json" not in said(body).lower():
         message = (
             "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'."
         )
@@ -136,7 +134,10 @@ def _check_combinations(body: Mapping[str, Any]) -> None:
 
 
 def _check_model(body: Mapping[str, Any], model: Model) -> None:
-    """What the model lacks: first what reasoning models do, then limits and formats."""
+    """What the model lacks: first what its family does, then what reasoning models do, then limits."""
+    for refusal in catalogue.refusals():
+        if refusal.applies(model, body):
+            raise problems.error(refusal.status, refusal.message, param=refusal.param, code=refusal.code)
     if body.get("web_search_options") is not None and "search" not in model.family:
         raise problems.error(400, "Web search options not supported with this model.", param="web_search_options")
     if model.kind == "reasoning":
@@ -144,17 +145,6 @@ def _check_model(body: Mapping[str, Any], model: Model) -> None:
     for name in ("max_tokens", "max_completion_tokens"):
         if (body.get(name) or 0) > model.output:
             raise _too_many_tokens(name, body[name], model)
-    if model.family in _UNSTRUCTURED and _format_of(body) == "json_schema":
-        raise problems.error(
-            400,
-            "Invalid parameter: 'response_format' of type 'json_schema' is not supported with this model. Learn more"
-            " about supported models at the Structured Outputs guide:"
-            " https://platform.openai.com/docs/guides/structured-outputs",
-        )
-
-
-def _format_of(body: Mapping[str, Any]) -> str:
-    return str((body.get("response_format") or {}).get("type", "text"))
 
 
 def _too_many_tokens(name: str, wanted: int, model: Model) -> problems.Problem:

@@ -62,11 +62,11 @@ def _check_input(value: Any) -> None:
     """A text, a list of texts, a list of token ids, or a list of such lists; none of them empty."""
     if isinstance(value, str):
         value = [value]
-    if not isinstance(value, list) or not 1 <= len(value) <= _MOST_INPUTS:
+    if not isinstance(value, list) or not value:
         raise _invalid_input()
     of_text = all(isinstance(one, str) and one for one in value)
     of_lists = all(isinstance(one, list) and one and _are_tokens(one) for one in value)
-    if not (of_text or of_lists or _are_tokens(value)):
+    if not (_are_tokens(value) or (len(value) <= _MOST_INPUTS and (of_text or of_lists))):
         raise _invalid_input()
 
 

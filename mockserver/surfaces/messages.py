@@ -1,5 +1,6 @@
 """Checks of chat messages, as the API refuses them."""
 
+import base64
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -129,6 +130,21 @@ def _check_image(param: str, image: Message) -> None:
     require(image, ["url"], within=param)
     if not isinstance(image["url"], str):
         raise problems.invalid_type(f"{param}.url", "a base64-encoded data URL", image["url"])
+    if image["url"].startswith("data:") and not _is_image(image["url"].partition(",")[2]):
+        message = (
+            "You uploaded an unsupported image. Please make sure your image has of one the following formats:"
+            " ['png', 'jpeg', 'gif', 'webp']."
+        )
+        raise problems.error(400, message, code="invalid_image_format")
+
+
+def _is_image(encoded: str) -> bool:
+    """Whether base64 data begins like one of the four formats; the rest of it is none of our business."""
+    try:
+        start = base64.b64decode(encoded[:32], validate=True)
+    except ValueError:
+        return False
+    return start.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8")) or start[8:12] == b"WEBP"
 
 
 def _check_file(param: str, file: Message) -> None:
@@ -138,6 +154,14 @@ def _check_file(param: str, file: Message) -> None:
     for name in ("file_id", "filename", "file_data"):
         if file.get(name) is not None:
             string(f"{param}.{name}", file[name])
+    kind = (file.get("file_data") or "").partition(";")[0]
+    if kind.startswith("data:") and kind != "data:application/pdf":
+        message = (
+            f"Invalid file data: '{param}.file_data'. Expected a base64-encoded data URL with an application/pdf MIME"
+            " type (e.g. 'data:application/pdf;base64,SGVsbG8sIFdvcmxkIQ=='), but got unsupported MIME type"
+            f" '{kind.removeprefix('data:')}'."
+        )
+        raise problems.error(400, message, param=f"{param}.file_data", code="invalid_value")
 
 
 def _check_tool_call(param: str, call: Any) -> None:

@@ -1,0 +1,84 @@
+"""What is different on Azure."""
+
+import httpx
+import openai
+import pytest
+
+from tests.mockserver.asking import AZURE_CHAT, chat
+from tests.mockserver.conftest import KEY, Serve
+
+DEPLOYMENT = "/openai/deployments/{}/chat/completions?api-version=2024-10-21"
+
+
+def test_the_sdk_is_served_by_deployment(azure: openai.AzureOpenAI) -> None:
+    completion = azure.chat.completions.create(model="chat", messages=[{"role": "user", "content": "Hi"}])
+    assert completion.model == "gpt-4o-2024-08-06"
+
+
+def test_the_sdk_is_served_under_v1(http: httpx.Client, mockserver: object) -> None:
+    assert http.post("/openai/v1/chat/completions", json=chat()).status_code == 200
+
+
+def test_a_deployment_named_like_a_model_is_that_model(http: httpx.Client) -> None:
+    assert http.post(DEPLOYMENT.format("gpt-4.1"), json=chat()).json()["model"] == "gpt-4.1-2025-04-14"
+
+
+def test_the_path_decides_over_the_body(http: httpx.Client) -> None:
+    assert http.post(DEPLOYMENT.format("gpt-4.1"), json=chat(model="gpt-4")).json()["model"].startswith("gpt-4.1")
+
+
+def test_with_deployments_only_those_exist(serve: Serve) -> None:
+    server = serve(deployments={"prod": "gpt-4o-mini"})
+    with httpx.Client(base_url=server.url, headers={"api-key": KEY}) as http:
+        assert http.post(DEPLOYMENT.format("prod"), json=chat()).json()["model"] == "gpt-4o-mini-2024-07-18"
+        response = http.post(DEPLOYMENT.format("gpt-4o"), json=chat())
+        unknown = http.post("/openai/v1/chat/completions", json=chat(model="gpt-4o"))
+    assert (response.status_code, response.json()["error"]["code"]) == (404, "DeploymentNotFound")
+    assert (unknown.status_code, unknown.json()["error"]["code"]) == (400, "unknown_model")
+
+
+@pytest.mark.parametrize("query", ["", "?api-version=", "?api-version=latest", "?api-version=2024"])
+def test_without_a_sound_api_version_nothing_is_found(http: httpx.Client, query: str) -> None:
+    response = http.post(f"/openai/deployments/chat/chat/completions{query}", json=chat())
+    assert response.status_code == 404
+    assert response.json() == {"error": {"code": "404", "message": "Resource not found"}}
+
+
+@pytest.mark.parametrize("path", ["/openai/nonsense", "/chat/completions"])
+def test_unknown_paths_are_refused_in_azures_words(http: httpx.Client, path: str) -> None:
+    assert http.post(path, json={}).json() == {"error": {"code": "404", "message": "Resource not found"}}
+
+
+def test_a_deployment_of_another_kind_is_refused(http: httpx.Client) -> None:
+    error = http.post(DEPLOYMENT.format("text-embedding-3-small"), json=chat()).json()["error"]
+    assert error["code"] == "OperationNotSupported"
+    assert "The chatCompletion operation does not work with the specified model" in error["message"]
+
+
+def test_filter_verdicts_come_with_every_choice(http: httpx.Client) -> None:
+    body = http.post(AZURE_CHAT, json=chat(n=2)).json()
+    assert body["prompt_filter_results"][0]["prompt_index"] == 0
+    assert all(choice["content_filter_results"]["hate"]["severity"] == "safe" for choice in body["choices"])
+    assert "service_tier" not in body
+
+
+def test_json_comes_on_one_line_with_sorted_keys(http: httpx.Client) -> None:
+    text = http.post(AZURE_CHAT, json=chat()).text
+    assert text.startswith('{"choices":[{"content_filter_results":')
+
+
+def test_rate_limits_come_as_plain_numbers(http: httpx.Client) -> None:
+    headers = http.post(AZURE_CHAT, json=chat()).headers
+    assert headers["x-ratelimit-reset-requests"].isdigit()
+    assert headers["x-ratelimit-renewalperiod-tokens"] == "60"
+    assert headers["x-ms-region"]
+    assert headers["x-ms-deployment-name"] == "chat"
+
+
+def test_refusals_by_the_model_have_openais_four_fields(http: httpx.Client) -> None:
+    error = http.post(AZURE_CHAT, json=chat(temperature=9)).json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+
+
+def test_embeddings_have_a_default_model_of_their_own(azure: openai.AzureOpenAI) -> None:
+    assert azure.embeddings.create(model="anything", input="x").model == "text-embedding-3-small"
