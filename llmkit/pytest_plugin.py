@@ -12,9 +12,11 @@ import hashlib
 import importlib.util
 import os
 import re
+import shlex
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -170,10 +172,15 @@ class Harness:
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
         """Fail the test if its cassette is broken, or if it went past the recordings without noticing."""
         __tracebackhide__ = True
+        from llmkit.recording.errors import Unrecorded
+
         if self._broken is not None:
             pytest.fail(str(self._broken), pytrace=False)
         try:
             result = yield
+        except Unrecorded as error:
+            self._report_unrecorded(item, error)
+            raise error.with_traceback(_down_to_the_project(error.__traceback__, self._root)) from None
         except BaseException as error:
             self._report_unrecorded(item, error)
             raise
@@ -245,7 +252,9 @@ class Harness:
         self._seal.refused.clear()
         self._broken = None
         try:
-            self._tape = Tape(path, mode=self._mode, scope=self._scope())
+            self._tape = Tape(
+                path, mode=self._mode, scope=self._scope(), remedy=f"pytest --record {shlex.quote(item.nodeid)}"
+            )
         except BrokenCassette as error:
             self._broken = error
             self._seal.close()  # what a fixture asks before the test fails must not be paid for
@@ -271,7 +280,7 @@ class Harness:
         from llmkit.recording.tape import Tape
 
         if path not in self._wider:
-            self._wider[path] = Tape(path, mode=self._mode, scope=self._scope())
+            self._wider[path] = Tape(path, mode=self._mode, scope=self._scope(), remedy="pytest --record")
         return self._wider[path]
 
     def _may_reach_locally(self, address: Address) -> bool:
@@ -288,6 +297,25 @@ class Harness:
         others = [str(unrecorded) for unrecorded in self._unrecorded() if unrecorded is not error]
         if others:
             item.add_report_section("call", "llmkit", "\n".join(others))
+
+
+def _down_to_the_project(traceback: TracebackType | None, root: Path) -> TracebackType | None:
+    """Return ``traceback`` down to its last frame in the project: the line that asked, without the SDK below it."""
+    frames = []
+    while traceback is not None:
+        frames.append(traceback)
+        traceback = traceback.tb_next
+    while frames and not _is_of_project(frames[-1], root):
+        frames.pop()
+    shortened = None
+    for frame in reversed(frames):
+        shortened = TracebackType(shortened, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
+    return shortened
+
+
+def _is_of_project(traceback: TracebackType, root: Path) -> bool:
+    path = Path(traceback.tb_frame.f_code.co_filename)
+    return path.is_relative_to(root) and "site-packages" not in path.parts
 
 
 def _dummy_credentials(environment: Mapping[str, str]) -> dict[str, str]:

@@ -68,10 +68,12 @@ def describe(request: Request) -> list[str]:
     return [*lines, ", ".join(facts)] if facts else lines
 
 
-def explain_miss(asked: Request, recorded: Sequence[Request], *, path: Path, played: int, same: int) -> str:
+def explain_miss(
+    asked: Request, recorded: Sequence[Request], *, path: Path, played: int, same: int, remedy: str
+) -> str:
     """Say why the cassette at ``path`` has no answer to ``asked``, and what to do.
 
-    ``played`` of the ``recorded`` were played; ``same`` of them are this very request.
+    ``played`` of the ``recorded`` were played; ``same`` of them are this very request; ``remedy`` records it.
     """
     lines = ["no recording of this request", ""]
     lines += _labelled("asked", describe(asked))
@@ -80,7 +82,7 @@ def explain_miss(asked: Request, recorded: Sequence[Request], *, path: Path, pla
         lines += _labelled("reason", [f"recorded {same} time{'s' * (same > 1)}, asked once more than that"])
     elif recorded:
         lines += _labelled("nearest", list(_nearest_lines(asked, recorded)))
-    lines += _labelled("next", ["record what is missing: pytest --record, or use_cassette(…, record='new_episodes')"])
+    lines += _labelled("next", [f"record what is missing: {remedy}"])
     return "\n".join(lines)
 
 

@@ -46,7 +46,9 @@ class _Number(str):
 
 def _plain(value: object) -> object:
     if isinstance(value, _Number):
-        return {"\0number": _number(value)}  # no key of a real object would begin with a NUL
+        return f"#{_number(value)}"
+    if isinstance(value, str):
+        return f"={value}"
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, list):

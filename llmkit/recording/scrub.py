@@ -143,9 +143,7 @@ def credentials(request: Request) -> Iterator[str]:
     """Yield the credentials that ``request`` itself sends: in headers, query and user info."""
     for name, values in request.headers.items():
         if name.lower() in CREDENTIAL_HEADERS:
-            for value in values:
-                yield value
-                yield value.partition(" ")[2]  # the token of "Bearer <token>"
+            yield from (value.rpartition(" ")[2] for value in values)  # the token of "Bearer <token>"
     parts = urlsplit(request.uri)
     yield parts.password or ""
     for key, value in parse_qsl(parts.query):

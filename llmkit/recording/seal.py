@@ -7,6 +7,7 @@ An audit hook can't be taken out again, so there is one a process, and it asks f
 
 from __future__ import annotations
 
+import _socket
 import socket
 import sys
 from collections.abc import Callable
@@ -94,7 +95,17 @@ def _watch(event: str, args: tuple[object, ...]) -> None:
     if event in _LOOKUPS:
         _closed[-1].check_host(args[0])
     elif event in _TRAFFIC:
-        _closed[-1].check_address(getattr(args[0], "family", 0), args[1])
+        _check_socket(event, args[0], args[1])
+
+
+def _check_socket(event: str, sock: object, address: object) -> None:
+    assert isinstance(sock, _socket.socket)  # noqa: S101 - what these events carry
+    try:
+        _closed[-1].check_address(sock.family, address)
+    except NetworkSealed:
+        if event == "socket.connect":
+            sock.close()  # socket.create_connection would close it after an OSError only
+        raise
 
 
 _watch.__cantrace__ = True  # type: ignore[attr-defined]  # lets coverage and debuggers see into the hook

@@ -109,7 +109,7 @@ class Tape:
     Safe to use from several threads. Identical requests get their recordings in the order in which they were recorded.
     """
 
-    def __init__(self, path: Path, *, mode: Mode = "none", scope: Scope | None = None) -> None:
+    def __init__(self, path: Path, *, mode: Mode = "none", scope: Scope | None = None, remedy: str = "") -> None:
         try:
             stored = cassette.load(path)
         except FileNotFoundError:
@@ -120,6 +120,7 @@ class Tape:
         self.ledger = Ledger()
         self.misses: list[CassetteMiss] = []
         self._takes: list[Take] = []
+        self._remedy = remedy or "use_cassette(…, record='new_episodes')"
         self._scrubber = Scrubber.from_environment()
         self._lock = threading.Lock()
         self._entries: list[_Entry] = []
@@ -223,6 +224,7 @@ class Tape:
             path=self.path,
             played=sum(entry.was_played for entry in self._entries),
             same=len(self._index.get(asked.key, ())),
+            remedy=self._remedy,
         )
         miss = CassetteMiss(message)
         self.misses.append(miss)

@@ -1,0 +1,127 @@
+"""A real HTTP server with which recordings are made: it counts, echoes, streams and breaks off on request."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from llmkit.pytest_plugin import NetworkAllowance
+
+
+class Upstream(ThreadingHTTPServer):
+    """Stands for the real API; ``seen`` are the JSON bodies that reached it, ``proceed`` releases a held stream."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.seen: list[Any] = []
+        self.proceed = threading.Event()
+
+    @property
+    def port(self) -> int:
+        return int(self.server_address[1])
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Upstream
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Stay silent."""
+
+    def do_GET(self) -> None:
+        self._answer({"path": self.path})
+
+    def do_POST(self) -> None:
+        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        try:
+            body = json.loads(raw)
+        except ValueError:
+            body = raw.decode("utf-8", "replace")
+        self.server.seen.append(body)
+        if isinstance(body, dict) and body.get("stream"):
+            self._stream(body)
+        else:
+            self._answer(_completion(len(self.server.seen), body, self.headers.get("Authorization", "")))
+
+    def _answer(self, reply: dict[str, Any]) -> None:
+        payload = json.dumps(reply, ensure_ascii=False).encode("utf-8")
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Set-Cookie", "session=canary-cookie")
+        self.send_header("OpenAI-Organization", "org-canary")
+        if "gzip" in self.headers.get("Accept-Encoding", ""):
+            payload = gzip.compress(payload)
+            self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(payload)))
+        self.end_headers()
+        self.wfile.write(payload)
+
+    def _stream(self, body: dict[str, Any]) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for number, word in enumerate(["Grüße ", "aus ", "Bern 😀"]):
+            self._frame(_chunk(body["model"], {"content": word}, None))
+            if number == 0 and body.get("user") == "hold":
+                self.server.proceed.wait(10)
+            if number == 1 and body.get("user") == "break":
+                self.close_connection = True
+                self.connection.shutdown(socket.SHUT_RDWR)
+                return
+        self._frame(_chunk(body["model"], {}, "stop"))
+        self._write(b"data: [DONE]\n\n")
+        self._write(b"")
+
+    def _frame(self, event: dict[str, Any]) -> None:
+        self._write(f"data: {json.dumps(event, ensure_ascii=False)}\n\n".encode())
+
+    def _write(self, data: bytes) -> None:
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+        self.wfile.flush()
+
+
+def _completion(number: int, body: Any, authorization: str) -> dict[str, Any]:
+    model = body.get("model", "none") if isinstance(body, dict) else "none"
+    message = {"role": "assistant", "content": f"answer {number} for {authorization}"}
+    return {
+        "id": f"chatcmpl-{number}",
+        "object": "chat.completion",
+        "created": 1,
+        "model": model,
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7},
+        "asked": body,
+    }
+
+
+def _chunk(model: str, delta: dict[str, Any], finish_reason: str | None) -> dict[str, Any]:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+    return {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": model, "choices": [choice]}
+
+
+@pytest.fixture
+def upstream(network_allowance: NetworkAllowance) -> Iterator[Upstream]:
+    """A server in a thread; stop it with ``upstream.shutdown()`` to prove that a replay needs none."""
+    server = Upstream()
+    network_allowance.allow("127.0.0.1", server.port)  # some tests name it in OPENAI_BASE_URL
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmkit.recording.cassette import Request
+from llmkit.recording.match import canonical_json, key
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def asked(body: bytes = b"", *, uri: str = "https://a.test/v1/x", method: str = "POST", content_type: str = "") -> str:
+    return key(Request(method=method, uri=uri, headers={"Content-Type": [content_type]}, body=body))
+
+
+@given(JSON_VALUES)
+def test_the_spelling_of_a_body_does_not_matter(value: object) -> None:
+    compact = json.dumps(value, separators=(",", ":"), ensure_ascii=True).encode()
+    spread = json.dumps(_reversed(value), indent=3, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    assert canonical_json(compact) == canonical_json(spread)
+
+
+@given(JSON_VALUES, JSON_VALUES)
+def test_different_values_never_meet(one: object, other: object) -> None:
+    are_same = canonical_json(json.dumps(one).encode()) == canonical_json(json.dumps(other).encode())
+    assert are_same == (_typed(one) == _typed(other))
+
+
+@pytest.mark.parametrize("spelling", ["1", "1.0", "1e0", "0.1e1", "10E-1", "1.000"])
+def test_numbers_compare_by_value(spelling: str) -> None:
+    assert asked(f'{{"temperature": {spelling}}}'.encode()) == asked(b'{"temperature":1}')
+
+
+@pytest.mark.parametrize("other", ['"1"', "true", "1.0000000000000000000000000000000001", "-1", "[1]", "null"])
+def test_what_is_no_equal_number_differs(other: str) -> None:
+    assert asked(f'{{"temperature": {other}}}'.encode()) != asked(b'{"temperature":1}')
+
+
+def test_zero_is_zero_with_any_sign() -> None:
+    assert asked(b"[0, -0.0, 0e9]") == asked(b"[0, 0, 0]")
+
+
+def test_a_huge_exponent_costs_nothing() -> None:
+    assert asked(b"[1e999999999]") == asked(b"[10e999999998]")
+
+
+def test_the_order_of_a_list_matters() -> None:
+    assert asked(b"[1, 2]") != asked(b"[2, 1]")
+
+
+def test_the_order_of_the_query_does_not_matter() -> None:
+    assert asked(uri="https://a.test/x?a=1&b=2") == asked(uri="https://a.test/x?b=2&a=1")
+
+
+@pytest.mark.parametrize("uri", ["https://a.test/y", "https://b.test/v1/x", "https://a.test/v1/x?a="])
+def test_another_address_is_another_request(uri: str) -> None:
+    assert asked(uri=uri) != asked()
+
+
+def test_another_method_is_another_request() -> None:
+    assert asked(method="GET") != asked(method="post")
+
+
+def test_the_boundary_of_a_multipart_body_does_not_matter() -> None:
+    def upload(boundary: str) -> str:
+        body = f'--{boundary}\r\nContent-Disposition: form-data; name="f"\r\n\r\nhi\r\n--{boundary}--\r\n'
+        return asked(body.encode(), content_type=f"multipart/form-data; boundary={boundary}")
+
+    assert upload("aaaa1111") == upload("zzzz9999")
+
+
+def test_bodies_that_are_no_json_compare_by_their_bytes() -> None:
+    assert asked(b"a=1") != asked(b"a=2")
+    assert asked(b"\xff\x00") == asked(b"\xff\x00")
+
+
+def test_json_too_deep_to_parse_compares_by_its_bytes() -> None:
+    deep = b"[" * 200_000
+    assert asked(deep) != asked(deep + b"[")
+
+
+def _reversed(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _reversed(item) for name, item in reversed(value.items())}
+    return [_reversed(item) for item in value] if isinstance(value, list) else value
+
+
+def _typed(value: object) -> object:
+    """Tell true from 1, which are equal in Python."""
+    if isinstance(value, dict):
+        return {name: _typed(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_typed(item) for item in value]
+    return ("bool", value) if isinstance(value, bool) else value

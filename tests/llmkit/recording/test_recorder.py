@@ -1,0 +1,395 @@
+"""Real clients record from a real server and replay without it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import urllib.request
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import httpx
+import httpx2
+import openai
+import pytest
+import requests
+import vcr
+from openai import DefaultAioHttpClient
+
+from llmkit.recording import BrokenCassette, CassetteMiss, RecordingError, use_cassette
+from llmkit.recording.cassette import load
+from llmkit.recording.recorder import playing
+from llmkit.recording.tape import DUMMY_KEY, Scope, Tape
+from tests.llmkit.recording.conftest import Upstream
+
+STORY = "Grüße aus Bern 😀"
+KEY = "sk-canary-0123456789abcdef"
+Ask = Callable[[str], Any]
+
+
+def question(content: str = "Hi", **more: Any) -> dict[str, Any]:
+    return {"model": "gpt-4o", "messages": [{"role": "user", "content": content}], **more}
+
+
+def sdk(url: str, **options: Any) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0, **options)
+
+
+def ask_sdk(url: str, content: str = "Hi") -> str:
+    with sdk(url) as client:
+        return client.chat.completions.create(**question(content)).choices[0].message.content or ""
+
+
+def ask_sdk_stream(url: str) -> str:
+    with sdk(url) as client:
+        stream = client.chat.completions.create(**question(stream=True))
+        return "".join(chunk.choices[0].delta.content or "" for chunk in stream)
+
+
+def _async_client(url: str, http_client: Any) -> openai.AsyncOpenAI:
+    return openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0, http_client=http_client)
+
+
+def ask_sdk_async(url: str, make_http_client: Callable[[], Any] = lambda: None) -> str:
+    async def run() -> str:
+        async with _async_client(url, make_http_client()) as client:
+            return (await client.chat.completions.create(**question())).choices[0].message.content or ""
+
+    return asyncio.run(run())
+
+
+def ask_sdk_async_stream(url: str, make_http_client: Callable[[], Any] = lambda: None) -> str:
+    async def run() -> str:
+        async with _async_client(url, make_http_client()) as client:
+            stream = await client.chat.completions.create(**question(stream=True))
+            return "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
+
+    return asyncio.run(run())
+
+
+def ask_aiohttp(url: str) -> str:
+    async def run() -> str:
+        async with aiohttp.ClientSession(base_url=url) as session:
+            async with session.post("/v1/chat/completions", json=question()) as reply:
+                return str((await reply.json())["choices"][0]["message"]["content"])
+
+    return asyncio.run(run())
+
+
+def ask_urllib(url: str) -> str:
+    asked = urllib.request.Request(f"{url}/v1/chat/completions", data=json.dumps(question()).encode(), method="POST")
+    with urllib.request.urlopen(asked) as reply:
+        return str(json.load(reply)["choices"][0]["message"]["content"])
+
+
+def _content(reply: Any) -> str:
+    return str(reply.json()["choices"][0]["message"]["content"])
+
+
+CLIENTS: dict[str, Callable[[str], str]] = {
+    "openai": ask_sdk,
+    "openai stream": ask_sdk_stream,
+    "openai async": ask_sdk_async,
+    "openai async stream": ask_sdk_async_stream,
+    "openai aiohttp": lambda url: ask_sdk_async(url, DefaultAioHttpClient),
+    "openai aiohttp stream": lambda url: ask_sdk_async_stream(url, DefaultAioHttpClient),
+    "httpx": lambda url: _content(httpx.post(f"{url}/v1/chat/completions", json=question())),
+    "httpx2": lambda url: _content(httpx2.post(f"{url}/v1/chat/completions", json=question())),
+    "requests": lambda url: _content(requests.post(f"{url}/v1/chat/completions", json=question(), timeout=10)),
+    "aiohttp": ask_aiohttp,
+    "urllib": ask_urllib,
+}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "case.yaml"
+
+
+@pytest.mark.parametrize("ask", CLIENTS.values(), ids=CLIENTS)
+def test_what_a_client_recorded_it_gets_back_without_a_server(
+    path: Path, upstream: Upstream, ask: Callable[[str], str]
+) -> None:
+    with use_cassette(path, record="new_episodes"):
+        live = ask(upstream.url)
+    upstream.shutdown()
+    upstream.server_close()
+    with use_cassette(path) as tape:
+        replayed = ask(upstream.url)
+    assert replayed == live.replace(KEY, "REDACTED")
+    assert tape.ledger.replayed == 1
+    assert len(upstream.seen) == 1
+
+
+@pytest.mark.parametrize("ask", CLIENTS.values(), ids=CLIENTS)
+def test_no_credential_reaches_the_file(path: Path, upstream: Upstream, ask: Callable[[str], str]) -> None:
+    with use_cassette(path, record="new_episodes"):
+        ask(upstream.url)
+    text = path.read_text()
+    assert "canary" not in text
+    assert str(upstream.port) not in text
+
+
+def test_one_client_replays_what_another_recorded(path: Path, upstream: Upstream) -> None:
+    with use_cassette(path, record="new_episodes"):
+        ask_aiohttp(upstream.url)
+    for name in ("httpx", "httpx2", "requests", "urllib", "openai", "openai async"):
+        with use_cassette(path):
+            assert CLIENTS[name]("http://localhost:1").startswith("answer 1"), name
+
+
+def test_vanilla_vcrpy_replays_the_file(path: Path, upstream: Upstream) -> None:
+    with use_cassette(path, record="new_episodes"):
+        ask_sdk_stream(upstream.url)
+    with vcr.use_cassette(str(path), record_mode="none", match_on=["method", "path"]):
+        assert ask_sdk_stream("https://api.openai.com") == STORY
+
+
+def test_a_stream_reaches_the_application_while_it_is_recorded(path: Path, upstream: Upstream) -> None:
+    with use_cassette(path, record="new_episodes"), sdk(upstream.url) as client:
+        stream = client.chat.completions.create(**question(stream=True, user="hold"))
+        assert next(iter(stream)).choices[0].delta.content == "Grüße "  # the server waits with the rest
+        upstream.proceed.set()
+        assert len(list(stream)) == 3
+
+
+def test_a_stream_that_broke_off_breaks_off_again(path: Path, upstream: Upstream) -> None:
+    def ask() -> list[str]:
+        texts: list[str] = []
+        with sdk(upstream.url) as client, pytest.raises(openai.APIConnectionError):
+            for chunk in client.chat.completions.create(**question(stream=True, user="break")):
+                texts.append(chunk.choices[0].delta.content or "")
+        return texts
+
+    with use_cassette(path, record="new_episodes"):
+        live = ask()
+    with use_cassette(path):
+        assert ask() == live == ["Grüße ", "aus "]
+
+
+def test_a_stream_that_the_client_left_replays_as_far_as_it_went(path: Path, upstream: Upstream) -> None:
+    def ask(*, more: bool) -> str:
+        with (
+            sdk(upstream.url) as client,
+            client.chat.completions.create(**question(stream=True, user="hold")) as stream,
+        ):
+            first = next(iter(stream)).choices[0].delta.content or ""
+            return first + ("".join(str(chunk) for chunk in stream) if more else "")
+
+    with use_cassette(path, record="new_episodes"):
+        live = ask(more=False)
+    upstream.proceed.set()
+    assert load(path)[0].response.ended == "closed"
+    with use_cassette(path):
+        assert ask(more=False) == live
+    with use_cassette(path), pytest.raises(CassetteMiss, match="the recording ends here"):
+        ask(more=True)
+
+
+def test_an_unrecorded_request_fails_at_once_past_the_sdks_retries(path: Path) -> None:
+    with use_cassette(path), openai.OpenAI(api_key=KEY, max_retries=5) as client:
+        with pytest.raises(CassetteMiss, match=r"no recording of this request(.|\n)*the last: 'Hi'"):
+            client.chat.completions.create(**question())
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("name", ["requests", "aiohttp", "urllib", "openai aiohttp"])
+def test_an_unrecorded_request_of_any_client_is_a_miss(path: Path, name: str) -> None:
+    with use_cassette(path), pytest.raises(CassetteMiss):
+        CLIENTS[name]("http://localhost:1")
+
+
+def test_new_episodes_replays_what_is_there_and_records_the_rest(path: Path, upstream: Upstream) -> None:
+    with use_cassette(path, record="new_episodes"):
+        ask_sdk(upstream.url, "one")
+    with use_cassette(path, record="new_episodes") as tape:
+        ask_sdk(upstream.url, "one")
+        ask_sdk(upstream.url, "two")
+    assert (tape.ledger.replayed, tape.ledger.recorded) == (1, 1)
+    assert [body["messages"][0]["content"] for body in upstream.seen] == ["one", "two"]
+
+
+def test_all_records_anew_and_forgets_what_is_no_longer_asked(path: Path, upstream: Upstream) -> None:
+    with use_cassette(path, record="new_episodes"):
+        ask_sdk(upstream.url, "one")
+        ask_sdk(upstream.url, "two")
+    with use_cassette(path, record="all"):
+        assert ask_sdk(upstream.url, "two").startswith("answer 3")
+    assert [json.loads(i.request.body)["messages"][0]["content"] for i in load(path)] == ["two"]
+
+
+def test_all_keeps_the_old_recordings_when_the_block_fails(path: Path, upstream: Upstream) -> None:
+    with use_cassette(path, record="new_episodes"):
+        ask_sdk(upstream.url, "one")
+        ask_sdk(upstream.url, "two")
+    with pytest.raises(ZeroDivisionError), use_cassette(path, record="all"):
+        ask_sdk(upstream.url, "two")
+        raise ZeroDivisionError
+    assert sorted(json.loads(i.request.body)["messages"][0]["content"] for i in load(path)) == ["one", "two"]
+
+
+def test_once_records_into_a_new_file_only(path: Path, upstream: Upstream) -> None:
+    with use_cassette(path, record="once"):
+        ask_sdk(upstream.url, "one")
+    with use_cassette(path, record="once"), pytest.raises(CassetteMiss):
+        ask_sdk(upstream.url, "two")
+
+
+def test_an_unknown_mode_is_refused_with_the_valid_ones(path: Path) -> None:
+    with pytest.raises(ValueError, match=r"unknown record mode 'some': expected one of 'none', 'new_episodes'"):
+        with use_cassette(path, record="some"):  # type: ignore[arg-type]  # that is the point
+            pass
+
+
+def test_what_was_recorded_before_an_error_is_kept(path: Path, upstream: Upstream) -> None:
+    with pytest.raises(ZeroDivisionError), use_cassette(path, record="new_episodes"):
+        ask_sdk(upstream.url)
+        raise ZeroDivisionError
+    assert len(load(path)) == 1
+
+
+def test_a_broken_cassette_is_refused_and_not_overwritten(path: Path, upstream: Upstream) -> None:
+    path.write_text("")
+    with pytest.raises(BrokenCassette), use_cassette(path, record="all"):
+        ask_sdk(upstream.url)
+    assert path.read_bytes() == b""
+    assert upstream.seen == []
+
+
+def test_identical_requests_get_their_recordings_in_order_and_no_more(path: Path, upstream: Upstream) -> None:
+    with use_cassette(path, record="new_episodes"):
+        live = [ask_sdk(upstream.url) for _ in range(3)]
+    with use_cassette(path):
+        assert [ask_sdk(upstream.url) for _ in range(3)] == [text.replace(KEY, "REDACTED") for text in live]
+        with pytest.raises(CassetteMiss, match="recorded 3 times, asked once more than that"):
+            ask_sdk(upstream.url)
+
+
+def test_fifty_concurrent_requests_each_get_their_own_answer(path: Path, upstream: Upstream) -> None:
+    async def ask_all() -> list[Any]:
+        async with _async_client(upstream.url, None) as client:
+            asked = [client.chat.completions.create(**question(f"number {n}")) for n in range(50)]
+            return [reply.model_dump()["asked"]["messages"][0]["content"] for reply in await asyncio.gather(*asked)]
+
+    with use_cassette(path, record="new_episodes"):
+        assert asyncio.run(ask_all()) == [f"number {n}" for n in range(50)]
+    with use_cassette(path):
+        assert asyncio.run(ask_all()) == [f"number {n}" for n in range(50)]
+
+
+def test_twenty_threads_share_a_tape_without_playing_anything_twice(path: Path, upstream: Upstream) -> None:
+    with use_cassette(path, record="new_episodes"), ThreadPoolExecutor(20) as pool:
+        live = list(pool.map(lambda _: ask_sdk(upstream.url), range(40)))
+    with use_cassette(path), ThreadPoolExecutor(20) as pool:
+        replayed = list(pool.map(lambda _: ask_sdk(upstream.url), range(40)))
+    assert sorted(replayed) == sorted(text.replace(KEY, "REDACTED") for text in live)
+    assert len(set(replayed)) == 40
+
+
+def test_the_inner_of_two_cassettes_takes_the_requests(path: Path, tmp_path: Path, upstream: Upstream) -> None:
+    inner = tmp_path / "inner.yaml"
+    with use_cassette(path, record="new_episodes"):
+        ask_sdk(upstream.url, "outer")
+        with use_cassette(inner, record="new_episodes"):
+            ask_sdk(upstream.url, "inner")
+            ask_aiohttp(upstream.url)
+        ask_sdk(upstream.url, "outer again")
+    assert [len(load(path)), len(load(inner))] == [2, 2]
+
+
+def test_clients_are_left_as_they_were(path: Path, upstream: Upstream) -> None:
+    with use_cassette(path, record="new_episodes"):
+        ask_sdk(upstream.url)
+    assert ask_sdk(upstream.url).startswith("answer 2")
+    assert len(load(path)) == 1
+
+
+def test_what_a_tape_does_not_concern_streams_through_untouched(path: Path, upstream: Upstream) -> None:
+    tape = Tape(path, scope=Scope())
+    with playing(tape), sdk(upstream.url) as client:
+        stream = client.chat.completions.create(**question(stream=True, user="hold"))
+        assert next(iter(stream)).choices[0].delta.content == "Grüße "
+        upstream.proceed.set()
+        assert len(list(stream)) == 3
+        assert ask_aiohttp(upstream.url).startswith("answer")
+        assert CLIENTS["requests"](upstream.url).startswith("answer")
+        assert ask_sdk_async_stream(upstream.url) == STORY
+    assert tape.interactions == []
+
+
+def test_the_addresses_of_the_variables_are_recorded_also_on_loopback(
+    path: Path, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{upstream.url}/v1")
+    tape = Tape(path, mode="new_episodes", scope=Scope())
+    with playing(tape):
+        for name in ("openai", "httpx", "requests", "aiohttp", "urllib"):
+            CLIENTS[name](upstream.url)
+    assert {i.request.uri for i in tape.interactions} == {"https://api.openai.com/v1/chat/completions"}
+    assert len(tape.interactions) == 5
+
+
+def test_a_recording_from_one_azure_resource_replays_on_another(
+    path: Path, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(endpoint: str) -> str:
+        with openai.AzureOpenAI(
+            azure_endpoint=endpoint, api_key=KEY, api_version="2024-10-21", max_retries=0
+        ) as client:
+            return client.chat.completions.create(**question()).choices[0].message.content or ""
+
+    monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", upstream.url)
+    with use_cassette(path, record="new_episodes"):
+        ask(upstream.url)
+    monkeypatch.delenv("AZURE_OPENAI_ENDPOINT")
+    for endpoint in ("https://resource.openai.azure.com", "https://other.openai.azure.com", "https://llm.corp.example"):
+        with use_cassette(path):
+            assert ask(endpoint).startswith("answer 1")
+
+
+def test_the_value_of_a_key_in_the_query_does_not_matter(path: Path, upstream: Upstream) -> None:
+    with use_cassette(path, record="new_episodes"):
+        httpx.get(f"{upstream.url}/v1/models?api_key=sk-one-1234567890abcdef&subscription-key=two-2222222222&limit=3")
+    assert "1234567890" not in path.read_text()
+    with use_cassette(path):
+        reply = httpx.get("http://localhost:1/v1/models?api_key=other&limit=3&subscription-key=another")
+    assert reply.status_code == 200
+
+
+def test_dummy_credentials_are_never_sent_away(path: Path) -> None:
+    with use_cassette(path, record="new_episodes"), openai.OpenAI(api_key=DUMMY_KEY, max_retries=0) as client:
+        with pytest.raises(RecordingError, match=r"can't record POST https://api\.openai\.com.*Set OPENAI_API_KEY"):
+            client.chat.completions.create(**question())
+
+
+def test_a_cassette_can_be_played_from_another_thread(path: Path, upstream: Upstream) -> None:
+    answers: list[str] = []
+    with use_cassette(path, record="new_episodes"):
+        thread = threading.Thread(target=lambda: answers.append(ask_sdk(upstream.url)))
+        thread.start()
+        thread.join()
+    assert len(load(path)) == len(answers) == 1
+
+
+def test_form_data_of_aiohttp_is_told_apart_by_its_fields(path: Path, upstream: Upstream) -> None:
+    async def post(value: str) -> str:
+        form = aiohttp.FormData()
+        form.add_field("file", value.encode(), filename="a.txt")
+        async with aiohttp.ClientSession() as session, session.post(f"{upstream.url}/v1/files", data=form) as reply:
+            return str((await reply.json())["asked"])
+
+    async def post_mapping(value: str) -> str:
+        async with aiohttp.ClientSession() as session:
+            async with session.post(f"{upstream.url}/v1/form", data={"a": value}) as reply:
+                return str((await reply.json())["asked"])
+
+    with use_cassette(path, record="new_episodes"):
+        live = [asyncio.run(post("one")), asyncio.run(post("two")), asyncio.run(post_mapping("three"))]
+    with use_cassette(path):
+        assert [asyncio.run(post("one")), asyncio.run(post("two")), asyncio.run(post_mapping("three"))] == live
+    with use_cassette(path), pytest.raises(CassetteMiss):
+        asyncio.run(post("other"))

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmkit.recording.cassette import Interaction, Request, Response
+from llmkit.recording.scrub import CREDENTIAL_HEADERS, REDACTED, Scrubber
+
+CANARY = "canary-7f3a9b1c2d"
+SECRETS = st.sampled_from([CANARY, "sk-proj-AbC123def456GHI789", "org-9aB8cD7eF6gH5iJ4kL3m", "plain words"])
+
+
+def request(
+    *, uri: str = "https://a.test/v1/x", headers: dict[str, list[str]] | None = None, body: bytes = b""
+) -> Request:
+    return Request(method="POST", uri=uri, headers=headers or {}, body=body)
+
+
+@given(st.lists(st.text() | SECRETS).map("".join))
+def test_scrubbing_twice_is_scrubbing_once(text: str) -> None:
+    scrubber = Scrubber().knowing([CANARY])
+    once = scrubber.request(request(uri=f"https://a.test/?key={CANARY}", body=text.encode("utf-8", "replace")))
+    assert scrubber.request(once) == once
+
+
+@given(st.text(), st.text())
+def test_a_known_secret_never_survives_in_a_text(before: str, after: str) -> None:
+    assert CANARY not in Scrubber().knowing([CANARY]).text(f"{before}{CANARY}{after}")
+
+
+@pytest.mark.parametrize("name", sorted(CREDENTIAL_HEADERS))
+def test_the_value_of_a_credential_header_goes_whatever_its_spelling(name: str) -> None:
+    scrubbed = Scrubber().request(request(headers={name.title(): ["short"]}))
+    assert scrubbed.headers == {name.title(): [REDACTED]}
+
+
+def test_cookies_that_a_server_sets_go() -> None:
+    assert Scrubber().response(Response(status=200, headers={"Set-Cookie": ["a=b"]})).headers == {}
+
+
+def test_headers_that_differ_from_machine_to_machine_go() -> None:
+    headers = {"Host": ["h"], "User-Agent": ["x"], "X-Stainless-OS": ["Linux"], "Accept": ["*/*"]}
+    assert Scrubber().request(request(headers=headers)).headers == {"Accept": ["*/*"]}
+
+
+@pytest.mark.parametrize("name", ["api_key", "subscription-key", "API-Key", "key", "access_token"])
+def test_the_value_of_a_credential_query_key_goes(name: str) -> None:
+    assert Scrubber().uri(f"https://a.test/x?{name}=s3cret&b=1") == f"https://a.test/x?{name}={REDACTED}&b=1"
+
+
+def test_a_query_without_credentials_keeps_its_spelling() -> None:
+    assert Scrubber().uri("https://a.test/x?a=%7E&b") == "https://a.test/x?a=%7E&b"
+
+
+def test_user_info_goes() -> None:
+    assert Scrubber().uri("https://user:pass@a.test/x") == "https://a.test/x"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        request(headers={"Authorization": [f"Bearer {CANARY}"]}),
+        request(headers={"api-key": [CANARY]}),
+        request(uri=f"https://a.test/?api_key={CANARY}"),
+        request(uri=f"https://me:{CANARY}@a.test/"),
+    ],
+)
+def test_what_a_request_sends_as_a_credential_goes_from_the_echo_in_its_reply(sent: Request) -> None:
+    echo = Response(status=401, headers={"x-echo": [CANARY]}, body=f'{{"error": "bad key {CANARY}"}}'.encode())
+    scrubbed = Scrubber().interaction(Interaction(request=sent, response=echo))
+    assert CANARY not in repr(scrubbed)
+
+
+def test_a_secret_goes_also_where_it_is_percent_encoded() -> None:
+    secret = "canary/7f3a+9b1c"
+    assert "canary" not in Scrubber().knowing([secret]).text("https://a.test/?x=canary%2F7f3a%2B9b1c")
+
+
+def test_values_of_the_environment_go() -> None:
+    scrubber = Scrubber.from_environment({"AZURE_OPENAI_API_KEY": CANARY, "OPENAI_ORG_ID": "org-12345678"})
+    assert scrubber.text(f"{CANARY} of org-12345678") == f"{REDACTED} of {REDACTED}"
+
+
+@pytest.mark.parametrize("word", ["any", "anything", "test", ""])
+def test_a_word_used_as_a_key_does_not_mangle_texts(word: str) -> None:
+    text = "does anything in any test match"
+    assert Scrubber.from_environment({"OPENAI_API_KEY": word}).text(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "scrubbed"),
+    [
+        ("key sk-abcDEF1234567890xyz.", "key sk-REDACTED."),
+        ("provided: sk-pro**************************iUMA.", "provided: sk-REDACTED."),
+        ("in organization org-AbCdEf0123456789AbCdEf01 on", "in organization org-REDACTED on"),
+        ("proj_AbCdEf0123456789AbCdEf01", "proj_REDACTED"),
+        ("use sk-learn-is-a-good-library", "use sk-learn-is-a-good-library"),
+        ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dBjftJeZ4CVP", "jwt-REDACTED"),
+    ],
+)
+def test_what_has_the_shape_of_a_key_goes(text: str, scrubbed: str) -> None:
+    assert Scrubber().text(text) == scrubbed
+
+
+def test_credential_fields_of_a_json_body_go_and_it_stays_json() -> None:
+    body = b'{"access_token": "a\\"b", "expires_in": 3599, "API_KEY":"x", "note": "the password is a word"}'
+    assert json.loads(Scrubber().body(body)) == {
+        "access_token": REDACTED, "expires_in": 3599, "API_KEY": REDACTED, "note": "the password is a word",
+    }  # fmt: skip
+
+
+def test_credential_fields_of_a_form_go() -> None:
+    body = b"grant_type=client_credentials&client_secret=x%2Fy&scope=z"
+    assert Scrubber().body(body) == b"grant_type=client_credentials&client_secret=REDACTED&scope=z"
+
+
+def test_binary_bodies_pass() -> None:
+    assert Scrubber().body(b"\xff\xfe") == b"\xff\xfe"
