@@ -8,13 +8,13 @@ import asyncio
 import json
 import sys
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urljoin
 
 from llmkit.config import AzureSettings, OpenAISettings
-from llmkit.errors import ConnectionFailed, InvalidRequest, LLMError, NotFound, excerpt, from_api
+from llmkit.errors import ConnectionFailed, DeadlineExceeded, InvalidRequest, LLMError, NotFound, excerpt, from_api
 from llmkit.policies.retry import retry_after_s
 from llmkit.requests import Request
 
@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 CONNECT_S = 5.0  # a host that does not answer at all is tried again before the deadline
 _DRAIN_S = 0.05
+_SHORTEST_KEY = 8  # a shorter one is a placeholder, and may well be a word of the message
 
 
 class Transport:
@@ -52,11 +53,11 @@ class Transport:
             model=request.model, **required, **({"stream": True} if request.streamed else {}), extra_body=request.body
         )
         try:
-            reply = await self._translated(pending.__aenter__())
+            reply = await self.translated(pending.__aenter__())
         except (TypeError, ValueError):
             _check_json(request)
             raise
-        return Response(reply, self._translated)
+        return Response(reply, self)
 
     async def aclose(self) -> None:
         """Closes the connections of the running event loop."""
@@ -96,7 +97,7 @@ class Transport:
             azure_endpoint=settings.endpoint, api_version=settings.api_version, azure_ad_token=None, **options
         )
 
-    async def _translated(self, pending: Awaitable[T]) -> T:
+    async def translated(self, pending: Awaitable[T]) -> T:
         """The result of `pending`; what the SDK or its HTTP library raises becomes ours, without a link to theirs."""
         openai = self._openai
         try:
@@ -104,36 +105,39 @@ class Transport:
         except openai.APIStatusError as error:
             failure = self._refused(error)
         except openai.APIConnectionError as error:
-            failure = (
-                error.__cause__ if isinstance(error.__cause__, LLMError) else self._broken(error.__cause__ or error)
-            )
+            failure = self._broken(error.__cause__ or error)
         except self._network_errors as error:
             failure = self._broken(error)
-        raise failure  # here, and not above: an error raised while handling another would keep it, and its headers
+        # here, and not above: an error raised while handling another keeps it, with the request and its headers
+        raise self.cleaned(failure)
 
     def _refused(self, error: "openai.APIStatusError") -> LLMError:
         headers = error.response.headers
         facts = {"status_code": error.status_code, **_facts(headers)}
         if 300 <= error.status_code < 400:
             location = excerpt(headers.get("location", "nowhere"))
-            return NotFound(
-                f"The API redirects to {location}. Set base_url (or endpoint) to the final address", **facts
-            )
-        failure = from_api(error.body if error.body is not None else error.response.text, **facts)
-        return self._without_key(failure)
+            return NotFound(f"The API redirects to {location}: set base_url (or endpoint) to that", **facts)
+        return from_api(error.body if error.body is not None else error.response.text, **facts)
 
-    def _broken(self, error: BaseException) -> ConnectionFailed:
-        name = type(error).__name__
-        return ConnectionFailed(
-            f"The connection to {self._host} failed: {name}: {error}"
-            if str(error)
-            else f"The connection to {self._host} failed: {name}"
-        )
+    def _broken(self, error: BaseException) -> LLMError:
+        """A connection that failed; what a recorder says in its stead is passed on as it is."""
+        if isinstance(error, LLMError):
+            return error
+        reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        return ConnectionFailed(f"The connection to {self._host} failed: {reason}")
 
-    def _without_key(self, error: LLMError) -> LLMError:
-        """Some servers repeat the key that they refuse."""
-        error.args = (error.message.replace(self._settings.api_key.get_secret_value(), "***"),)
+    def cleaned(self, error: LLMError) -> LLMError:
+        """The error alone: without what it was raised from, and without the key, which some servers repeat."""
+        error.__cause__ = error.__context__ = None
+        error.args = (self._hidden(error.message),)
+        for name in ("code", "type", "param", "request_id"):
+            fact = getattr(error, name)
+            setattr(error, name, fact and self._hidden(fact))
         return error
+
+    def _hidden(self, text: str) -> str:
+        key = self._settings.api_key.get_secret_value()
+        return text.replace(key, "***") if len(key) >= _SHORTEST_KEY else text
 
     @property
     def _host(self) -> str:
@@ -144,23 +148,30 @@ class Transport:
 class Response:
     """A reply whose headers have arrived."""
 
-    def __init__(self, reply: Any, translated: Callable[[Awaitable[T]], Awaitable[T]]) -> None:
+    def __init__(self, reply: Any, transport: Transport) -> None:
         self._reply = reply
-        self._translated: Callable[[Awaitable[Any]], Awaitable[Any]] = translated
+        self._transport = transport
         self._chunks: AsyncIterator[bytes] | None = None
         facts = _facts(reply.headers)
         self.request_id: str | None = facts["request_id"]
         self.content_type = str(reply.headers.get("content-type", "")).partition(";")[0].strip().lower()
 
+    def spoilt(self, error: LLMError) -> LLMError:
+        """The error that this reply turned out to hold, with what is known of the reply."""
+        error.request_id = self.request_id
+        if not isinstance(error, ConnectionFailed | DeadlineExceeded):
+            error.status_code = 200
+        return self._transport.cleaned(error)
+
     async def read(self) -> bytes:
         """The whole body."""
-        return bytes(await self._translated(self._reply.read()))
+        return bytes(await self._transport.translated(self._reply.read()))
 
     async def read_some(self) -> bytes | None:
         """The next bytes of the body, as they arrive; None at its end."""
         if self._chunks is None:
             self._chunks = aiter(self._reply.iter_bytes())
-        data: bytes | None = await self._translated(anext(self._chunks, None))
+        data: bytes | None = await self._transport.translated(anext(self._chunks, None))
         return data
 
     async def close(self, *, drain: bool = False) -> None:

@@ -11,7 +11,7 @@ from llmkit import _background
 from llmkit._flow import Call, drive
 from llmkit._transport import Response, Transport
 from llmkit.config import AzureSettings, OpenAISettings
-from llmkit.errors import ConfigError, ConnectionFailed, DeadlineExceeded, LLMError, MalformedResponse
+from llmkit.errors import ConfigError, ConnectionFailed, LLMError, MalformedResponse
 from llmkit.policies.retry import Limits
 from llmkit.requests import Message, Request, chat_request, embedding_request
 from llmkit.responses import Completion, Embedding, completion, embedding, parse_json
@@ -180,7 +180,7 @@ class AsyncClient(_Configured):
             data = await response.read()
             return replace(parse(parse_json(data)), request_id=response.request_id)
         except LLMError as error:
-            _name_reply(error, response)
+            response.spoilt(error)
             raise
         finally:
             await response.close()
@@ -259,7 +259,7 @@ class AsyncStream:
             events = await self._read(self._response)
             answered = True
         except LLMError as error:
-            _name_reply(error, self._response)
+            self._response.spoilt(error)
             raise
         finally:
             if not answered:
@@ -278,7 +278,7 @@ class AsyncStream:
             await self._settle()
         except LLMError as error:
             await response.close()
-            _name_reply(error, response)
+            response.spoilt(error)
             error.partial = self.text
             call.failed(error)
             raise
@@ -427,10 +427,3 @@ async def _check_stream(response: Response) -> None:
         return
     parse_json(await response.read())
     raise MalformedResponse(f"The API answered with {response.content_type!r} where a stream was asked for")
-
-
-def _name_reply(error: LLMError, response: Response) -> None:
-    """Says which reply was at fault."""
-    error.request_id = response.request_id
-    if not isinstance(error, ConnectionFailed | DeadlineExceeded):
-        error.status_code = 200

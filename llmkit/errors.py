@@ -212,8 +212,8 @@ def from_api(error: object, *, status_code: int | None = None, **facts: Any) -> 
     code, kind, param = (
         None if (value := fields.get(name)) is None else str(value) for name in ("code", "type", "param")
     )
-    if isinstance(inner, Mapping) and inner.get("code") in _BY_WORD:
-        code = code or str(inner["code"])
+    if code is None and isinstance(inner, Mapping) and inner.get("code"):
+        code = str(inner["code"])
     message = fields.get("message")
     text = message if isinstance(message, str) and message else f"The API answered {excerpt(error)}"
     found = classify(status_code=status_code, code=code, type=kind)

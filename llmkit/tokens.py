@@ -36,7 +36,7 @@ _FRAMES: dict[Framing, _Frame] = {
     "gpt-5": _Frame(reply=2, assistant=2),
 }
 
-# o200k_base's pattern overflows tiktoken's regex stack on a run of a million blanks, so such text is counted in slices
+# tiktoken raises ValueError where a run of a million blanks overflows its regex stack; such text is counted in slices
 _SLICE = 500_000
 # fewest and most tokens of one image on any model but gpt-4o-mini
 _ANY_IMAGE = (2, 3780)
@@ -110,7 +110,7 @@ def _encoding_name(model: str) -> str:
 
 def _length(encoding: "tiktoken.Encoding", text: str) -> int:
     try:
-        return len(encoding.encode_ordinary(text))
+        return len(encoding.encode(text, disallowed_special=()))
     except ValueError:
         if len(text) <= _SLICE:
             raise

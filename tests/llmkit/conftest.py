@@ -162,7 +162,7 @@ class Async:
         async def read() -> Completion:
             async with self.client.stream("Hi", **options) as stream:
                 async for event in stream:
-                    seen.append(event)  # noqa: PERF401 - what came before a failure counts
+                    seen.append(event)
                 return stream.reply
 
         return asyncio.run(read())
