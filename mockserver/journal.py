@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, overload
 
@@ -52,18 +52,17 @@ class Journal(Sequence[Exchange]):
         self._exchanges: list[Exchange] = []
         self._first = 1
 
-    def open(self, *, started_at: float, method: str, path: str, query: Mapping[str, str]) -> int:
-        """Begin an exchange and return its number."""
+    def open(self, *, secrets: Collection[str] = (), **facts: Any) -> int:
+        """Begin an exchange with what is known of it at once, and return its number; `secrets` are hidden in it."""
+        clean = hidden(facts, secrets)
         with self._lock:
             number = self._first + len(self._exchanges)
-            self._exchanges.append(
-                Exchange(number=number, started_at=started_at, method=method, path=path, query=hidden(dict(query), ""))
-            )
+            self._exchanges.append(Exchange(number=number, **clean))
             return number
 
-    def update(self, number: int, *, credential: str = "", **facts: Any) -> None:
+    def update(self, number: int, *, secrets: Collection[str] = (), **facts: Any) -> None:
         """Add what is now known of an exchange; of one cleared away meanwhile nothing is kept."""
-        clean = {name: hidden(value, credential) for name, value in facts.items()}
+        clean = hidden(facts, secrets)
         with self._lock:
             index = number - self._first
             if 0 <= index < len(self._exchanges):
@@ -104,19 +103,18 @@ def _restored(exchanges: list[Exchange]) -> Journal:
     return journal
 
 
-def hidden(value: Any, credential: str) -> Any:
-    """`value` without the credential that its request presented, and without what looks or is named like one."""
+def hidden(value: Any, secrets: Collection[str]) -> Any:
+    """`value` without the secrets that its request presented, and without what looks or is named like one."""
     if isinstance(value, str):
-        if len(credential) >= _SHORTEST:
-            value = value.replace(credential, HIDDEN)
+        for secret in secrets:
+            value = value.replace(secret, HIDDEN) if len(secret) >= _SHORTEST else value
         return _KEY.sub(HIDDEN, value)
     if isinstance(value, list | tuple):
-        return type(value)(hidden(item, credential) for item in value)
+        return type(value)(hidden(item, secrets) for item in value)
     if isinstance(value, Mapping):
-        return {
-            hidden(name, credential): HIDDEN
-            if isinstance(item, str) and _SECRET_NAMES.fullmatch(name)
-            else hidden(item, credential)
-            for name, item in value.items()
-        }
+        return {hidden(name, secrets): _hidden_entry(name, item, secrets) for name, item in value.items()}
     return value
+
+
+def _hidden_entry(name: str, item: Any, secrets: Collection[str]) -> Any:
+    return HIDDEN if isinstance(item, str) and _SECRET_NAMES.fullmatch(name) else hidden(item, secrets)

@@ -104,9 +104,12 @@ class Pipeline:
 
     def _open(self, request: web.Request, dialect: Dialect) -> "_Visit":
         now = self.settings.now()
-        number = self.journal.open(started_at=now, method=request.method, path=request.path, query=dict(request.query))
+        secrets = _secrets_of(request)
+        number = self.journal.open(
+            secrets=secrets, started_at=now, method=request.method, path=request.path, query=dict(request.query)
+        )
         request_id = dialect.request_id(Dice(self.settings.seed, "request", number))
-        visit = _Visit(self, request, dialect, number, request_id, now)
+        visit = _Visit(self, request, dialect, number, request_id, now, secrets)
         visit.note(dialect=dialect.name, request_id=request_id)
         return visit
 
@@ -140,6 +143,7 @@ class _Visit:
     number: int
     request_id: str
     now: float
+    secrets: frozenset[str] = field(repr=False)
     raw: bytes = b""
 
     @property
@@ -152,7 +156,7 @@ class _Visit:
 
     def note(self, **facts: Any) -> None:
         """Write something into the journal."""
-        self.pipeline.journal.update(self.number, credential=self.credential, **facts)
+        self.pipeline.journal.update(self.number, secrets=self.secrets, **facts)
 
     def refuse(self, problem: Callable[[str, str], Problem]) -> Answer:
         """Refuse the request for its method and path."""
@@ -244,6 +248,12 @@ class _Visit:
 
 
 _CREDENTIALS = frozenset({"authorization", "api-key", "cookie", "proxy-authorization", "ocp-apim-subscription-key"})
+
+
+def _secrets_of(request: web.Request) -> frozenset[str]:
+    """Every credential in the headers, in whatever dialect."""
+    values = [value for name in _CREDENTIALS for value in request.headers.getall(name, ())]
+    return frozenset(part for value in values for part in re.split(r"[\s;=,]+", value) if part)
 
 
 async def _read(request: web.Request, limit: int) -> bytes:

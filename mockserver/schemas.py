@@ -14,10 +14,13 @@ from typing import Any
 import jsonschema_rs
 
 from mockserver.generation import Dice, words_of
+from mockserver.patterns import Unsupported, matching
 
 _DEPTH = 6  # from here on only what the schema requires
 _DEEPEST = 40  # a schema that still demands more has no finite value, or none worth writing
 _ATTEMPTS = 30
+_MANY_VALUES = 1_000  # from here on only what the schema requires, however flat it is
+_MOST_VALUES = 20_000
 
 _ENDING = r"(?:s|es|ed|ing)?\b"  # that a word of the prompt may have and still be the one meant
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
@@ -54,8 +57,9 @@ def conforming(schema: Any, *, prompt: str, dice: Dice) -> Any:
     maker = _Maker(schema, prompt, dice)
     for attempt in range(_ATTEMPTS):
         try:
+            maker.made = 0
             value = maker.value(schema, depth=0 if attempt < _ATTEMPTS // 2 else _DEPTH)
-        except Unsatisfiable:
+        except (Unsatisfiable, ArithmeticError):  # ArithmeticError: bounds beyond what a float holds
             continue
         if validator.is_valid(value):
             return value
@@ -69,6 +73,7 @@ class _Maker:
     root: Any
     prompt: str
     dice: Dice
+    made: int = 0
     words: list[str] = field(init=False)
     lowered: str = field(init=False)
     numbers: list[float] = field(init=False)
@@ -80,8 +85,11 @@ class _Maker:
 
     def value(self, schema: Any, *, depth: int, name: str = "") -> Any:
         """A value for `schema`, found at `depth` as the property `name`."""
-        if depth > _DEEPEST or schema is False:
+        self.made += 1
+        if depth > _DEEPEST or self.made > _MOST_VALUES or schema is False:
             raise Unsatisfiable(f"no finite value for {name or 'the schema'!r}")
+        if self.made > _MANY_VALUES:
+            depth = max(depth, _DEPTH)
         schema = self._resolved(schema if isinstance(schema, Mapping) else {}, depth)
         if "const" in schema:
             return schema["const"]
@@ -132,6 +140,8 @@ class _Maker:
 
     def _likeliest(self, options: Sequence[Any]) -> Any:
         """The option whose words the prompt mentions, or any."""
+        if not options:
+            raise Unsatisfiable("an enum without values")
         mentioned = [option for option in options if self._mentions(option)]
         return self.dice.choice(mentioned or options)
 
@@ -174,9 +184,18 @@ class _Maker:
             return self.dice.uuid()
         if schema.get("format") in _FORMATS:
             return _FORMATS[schema["format"]]
+        if "pattern" in schema:
+            return self._matching(schema["pattern"])
         return self._sized(name, schema.get("minLength", 0), schema.get("maxLength", 80))
 
+    def _matching(self, pattern: str) -> str:
+        try:
+            return matching(pattern, self.dice)
+        except Unsupported as exc:
+            raise Unsatisfiable(f"a pattern that is not covered: {exc}") from exc
+
     def _sized(self, name: str, least: int, most: int) -> str:
+        _check_size(least)
         start = self.dice.randrange(len(self.words))
         text = " ".join((self.words[start:] + self.words[:start])[: self.dice.randint(1, 4)])
         if name and len(text) < least:
@@ -188,6 +207,7 @@ class _Maker:
     def _array(self, schema: Mapping[str, Any], depth: int, name: str) -> list[Any]:
         fixed = schema.get("prefixItems", [])
         least = schema.get("minItems", 0)
+        _check_size(least)
         most = schema.get("maxItems", max(least, len(fixed), 3))
         wanted = least if depth >= _DEPTH else self.dice.randint(min(max(least, 1), most), min(max(least, 3), most))
         rest = schema.get("items", True)
@@ -210,6 +230,7 @@ class _Maker:
     def _object(self, schema: Mapping[str, Any], depth: int, _name: str) -> dict[str, Any]:
         properties = schema.get("properties", {})
         required = schema.get("required", [])
+        _check_size(schema.get("minProperties", 0), most=100)
         chosen = [name for name in properties if name in required or self._wants_optional(depth)]
         chosen += [name for name in required if name not in properties]
         made = {name: self.value(self._property(schema, name), depth=depth + 1, name=name) for name in chosen}
@@ -222,7 +243,7 @@ class _Maker:
         if name in schema.get("properties", {}):
             return schema["properties"][name]
         for pattern, part in schema.get("patternProperties", {}).items():
-            if re.search(pattern, name):
+            if _is_found(pattern, name):
                 return part
         return schema.get("additionalProperties", True)
 
@@ -235,6 +256,18 @@ class _Maker:
             if name not in made:
                 made[name] = self.value(self._property(schema, name), depth=depth + 1, name=name)
         return made
+
+
+def _check_size(least: float, *, most: int = 10_000) -> None:
+    if least > most:
+        raise Unsatisfiable(f"at least {least} of something")
+
+
+def _is_found(pattern: str, text: str) -> bool:
+    try:
+        return re.search(pattern, text) is not None
+    except re.error as exc:  # JSON Schema speaks the regular expressions of JavaScript
+        raise Unsatisfiable(f"the pattern {pattern!r}: {exc}") from exc
 
 
 def _merge(first: Any, second: Any) -> dict[str, Any]:

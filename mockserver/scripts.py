@@ -1,6 +1,7 @@
 """Scripts: ordered steps, written in Python, YAML or JSON, taken one a request."""
 
 import difflib
+import inspect
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -160,6 +161,9 @@ class _Reader:
         if name not in faults.names():
             raise self.error((*path, "fault"), f"unknown fault {name!r}; {suggestion(name, faults.names())}")
         self.check_keys(options, _option_names(getattr(faults, name)), path)
+        missing = [name for name in _option_names(getattr(faults, name), required=True) if name not in options]
+        if missing:
+            raise self.error((*path, "fault"), f"{name} needs {' and '.join(f'`{each}:`' for each in missing)}")
         try:
             return faults.make(name, **options)
         except ValueError as exc:
@@ -201,9 +205,9 @@ def _is_mapping_to(value: Any, kind: type) -> bool:
     return isinstance(value, dict) and all(isinstance(k, str) and isinstance(v, kind) for k, v in value.items())
 
 
-def _option_names(make: Callable[..., Step]) -> list[str]:
-    made = getattr(make, "__wrapped__", make)
-    return [name for name in made.__annotations__ if name != "return"]
+def _option_names(make: Callable[..., Step], *, required: bool = False) -> list[str]:
+    parameters = inspect.signature(make).parameters.values()
+    return [each.name for each in parameters if not required or each.default is each.empty]
 
 
 def _named_in(exc: Exception, options: Mapping[str, Any]) -> str:

@@ -1,12 +1,12 @@
 """Tokens, counted by the real tokenizer: the one place where the server counts."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from llmkit.tokens import count_text, count_tokens, encoding_for
 
 
-def prompt_tokens(messages: Sequence[Mapping[str, Any]], *, model: str) -> int:
+def prompt_tokens(messages: Iterable[Mapping[str, Any]], *, model: str) -> int:
     """What these messages are billed as."""
     return int(count_tokens(messages, model=model))
 

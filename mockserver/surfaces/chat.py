@@ -29,7 +29,7 @@ from mockserver.surfaces import Result, Setting, Surface
 from mockserver.surfaces import tools as toolbox
 from mockserver.surfaces.choices import Choice, choice_of, said
 from mockserver.surfaces.chunks import deltas
-from mockserver.surfaces.messages import check_messages
+from mockserver.surfaces.messages import billed, check_messages
 
 _BIG = 2**63 - 1
 
@@ -106,7 +106,7 @@ class Chat(Surface):
     @override
     def result(self, call: Call, setting: Setting) -> Result:
         """A completion, whole or in chunks."""
-        prompt_tokens = usage.prompt_tokens(call.body["messages"], model=setting.model.name)
+        prompt_tokens = usage.prompt_tokens(map(billed, call.body["messages"]), model=setting.model.name)
         if prompt_tokens > setting.model.window:
             raise problems.context_length_exceeded(setting.model.window, prompt_tokens)
         choices = [choice_of(call, setting, index) for index in range(call.body.get("n") or 1)]

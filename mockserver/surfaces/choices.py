@@ -84,9 +84,8 @@ def _text(body: Mapping[str, Any], dice: Dice) -> str:
 
 def _tool_results(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Tools and what they gave, of the results at the end of the conversation."""
-    names = {
-        one["id"]: one[one["type"]]["name"] for message in body["messages"] for one in message.get("tool_calls") or ()
-    }
+    asked = [message for message in body["messages"] if message["role"] == "assistant"]
+    names = {one["id"]: one[one["type"]]["name"] for message in asked for one in message.get("tool_calls") or ()}
     latest: list[Mapping[str, Any]] = []
     for message in reversed(body["messages"]):
         if message["role"] not in ("tool", "function"):
@@ -111,7 +110,7 @@ def said(body: Mapping[str, Any]) -> str:
 def _plain(content: Any) -> str:
     """The text of a message's content."""
     if isinstance(content, list):
-        return " ".join(part.get("text") or "" for part in content)
+        return " ".join(part["text"] for part in content if part["type"] == "text")
     return content or ""
 
 

@@ -33,6 +33,15 @@ def check_message(param: str, value: Any) -> None:
     _CHECKS_BY_ROLE.get(value["role"], _check_spoken)(param, value)
 
 
+def billed(message: Message) -> Message:
+    """The fields of a checked message that count; others may be there and mean nothing."""
+    names = ["role", "name", *(("tool_calls", "function_call") if message["role"] == "assistant" else ())]
+    content = message.get("content")
+    if isinstance(content, list):
+        content = [{"type": part["type"], part["type"]: part[part["type"]]} for part in content]
+    return {**{name: message[name] for name in names if message.get(name) is not None}, "content": content}
+
+
 def check_name(param: str, name: str) -> None:
     """Refuse a name of a message or function that has other letters than the API allows."""
     if _NAME.fullmatch(name) is None:

@@ -1,4 +1,4 @@
-"""No input makes the server fail by itself: whatever comes, it is answered, or refused in the envelope of its dialect."""
+"""No input makes the server fail by itself: whatever comes is answered, or refused in the envelope of its dialect."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -36,8 +36,8 @@ PARAMETERS = (
 )
 KEYS = (
     "role content name tool_calls tool_call_id type text image_url url file file_data function arguments parameters"
-    " properties required items anyOf $ref enum const minimum maximum multipleOf minItems uniqueItems additionalProperties"
-    " json_schema schema strict custom input format minLength allOf"
+    " properties required items anyOf $ref enum const minimum maximum multipleOf minItems uniqueItems"
+    " additionalProperties pattern json_schema schema strict custom input format minLength allOf"
 )
 WORDS = (
     "user assistant tool system function text image_url file custom auto none required json_schema json_object object"

@@ -128,6 +128,7 @@ def test_definitions_and_recursion_end(part: Any, seed: int) -> None:
         {"type": "number", "maximum": -5},
         {"type": "object", "properties": {"a": {"$ref": "#/properties/b"}, "b": {"const": 7}}, "required": ["a"]},
         {"type": "object", "properties": {"self": {"$ref": "#"}}},
+        {"type": "string", "pattern": "^[A-Z]{3}-[0-9]{4}$"},
         True,
     ],
 )
@@ -146,6 +147,13 @@ def test_what_tools_bring_beyond_strict_schemas_works_too(schema: Any) -> None:
         {"allOf": [{"type": "string"}, False]},
         {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}},
         {"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]},
+        {"enum": []},
+        {"type": "string", "minLength": 10**9},
+        {"type": "array", "minItems": 10**9},
+        {"type": "object", "minProperties": 10**9},
+        {"type": "string", "pattern": "(?=a)b"},
+        {"type": "integer", "minimum": 1e308, "multipleOf": 1e-300},
+        {"type": "object", "patternProperties": {"^\\p{L}+$": {}}, "required": ["a"]},
     ],
 )
 def test_a_schema_without_any_value_is_named_so(schema: Any) -> None:

@@ -1,0 +1,278 @@
+"""Faults, as clients feel them."""
+
+import json
+import socket
+import threading
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from mockserver import MockServer, fault, faults, reply
+from mockserver.faults.registry import REGISTRY, Effect, register
+from mockserver.steps import Moment
+from mockserver.surfaces import Scripted
+from mockserver.wire import Answer
+from tests.mockserver.asking import AZURE_CHAT, CHAT, EMBEDDINGS, chat, user
+from tests.mockserver.conftest import KEY, Serve
+
+
+def raw_reply(server: MockServer, body: dict[str, Any], path: str = CHAT) -> tuple[bytes, bool]:
+    """What comes over a bare socket until it ends, and whether it ended with a reset."""
+    content = json.dumps(body).encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\nContent-Length: {len(content)}\r\n"
+    received = b""
+    with socket.create_connection((server.host, server.port), timeout=5) as connection:
+        connection.sendall(head.encode() + b"Connection: close\r\n\r\n" + content)
+        try:
+            while piece := connection.recv(65536):
+                received += piece
+        except ConnectionResetError:
+            return received, True
+    return received, False
+
+
+class TestRateLimited:
+    """429, in both dialects."""
+
+    def test_the_sdk_waits_as_told_and_then_succeeds(self, mockserver: MockServer) -> None:
+        mockserver.script(fault.rate_limited(retry_after_s=0.01).times(2), reply("Hello"))
+        with openai.OpenAI(base_url=mockserver.openai_url, api_key=KEY, max_retries=2) as client:
+            completion = client.chat.completions.create(model="gpt-4o", messages=user())
+        assert completion.choices[0].message.content == "Hello"
+        assert [exchange.status for exchange in mockserver.journal] == [429, 429, 200]
+
+    @pytest.mark.parametrize("limit", ["requests", "tokens"])
+    def test_openai_names_the_quota(self, mockserver: MockServer, http: httpx.Client, limit: Any) -> None:
+        mockserver.script(fault.rate_limited(retry_after_s=1.5, limit=limit))
+        response = http.post(CHAT, json=chat())
+        error = response.json()["error"]
+        assert (error["type"], error["code"]) == (limit, "rate_limit_exceeded")
+        assert "Please try again in 1.5s." in error["message"]
+        assert response.headers["retry-after-ms"] == "1500"
+        assert response.headers[f"x-ratelimit-reset-{limit}"] == "1.5s"
+
+    def test_azure_counts_whole_seconds(self, mockserver: MockServer, http: httpx.Client) -> None:
+        mockserver.script(fault.rate_limited(retry_after_s=1.5))
+        response = http.post(AZURE_CHAT, json=chat())
+        assert response.json()["error"]["code"] == "RateLimitReached"
+        assert "Please retry after 2 seconds." in response.json()["error"]["message"]
+        assert "under Azure OpenAI API version 2024-10-21" in response.json()["error"]["message"]
+        assert response.headers["retry-after"] == "2"
+
+    def test_at_once_means_zero(self, mockserver: MockServer, http: httpx.Client) -> None:
+        mockserver.script(fault.rate_limited(retry_after_s=0))
+        assert http.post(CHAT, json=chat()).headers["retry-after"] == "0"
+
+
+class TestFailures:
+    """Refusals and 5xx."""
+
+    @pytest.mark.parametrize("status", [500, 501, 503])
+    def test_openai_fails_with_a_server_error(self, mockserver: MockServer, http: httpx.Client, status: int) -> None:
+        mockserver.script(fault.server_error(status=status))
+        response = http.post(CHAT, json=chat())
+        assert response.status_code == status
+        assert response.json()["error"]["type"] == "server_error"
+        assert response.headers["x-request-id"] in response.json()["error"]["message"]
+
+    @pytest.mark.parametrize("status", [502, 504])
+    def test_the_edge_fails_in_html(self, mockserver: MockServer, http: httpx.Client, status: int) -> None:
+        mockserver.script(fault.server_error(status=status))
+        response = http.post(CHAT, json=chat())
+        assert (response.status_code, response.headers["content-type"]) == (status, "text/html")
+        assert f"<h1>{status}" in response.text
+
+    def test_azure_points_to_its_support(self, mockserver: MockServer, http: httpx.Client) -> None:
+        mockserver.script(fault.server_error())
+        assert "Azure support request" in http.post(AZURE_CHAT, json=chat()).json()["error"]["message"]
+
+    def test_a_spent_quota_on_openai(self, mockserver: MockServer, http: httpx.Client) -> None:
+        mockserver.script(fault.quota_exceeded())
+        error = http.post(CHAT, json=chat()).json()["error"]
+        assert (error["type"], error["code"]) == ("insufficient_quota", "insufficient_quota")
+
+    def test_a_spent_quota_on_azure_asks_for_a_day(self, mockserver: MockServer, http: httpx.Client) -> None:
+        mockserver.script(fault.quota_exceeded())
+        assert http.post(AZURE_CHAT, json=chat()).headers["retry-after"] == "86400"
+
+    def test_azures_filter_refuses_a_prompt(self, mockserver: MockServer, http: httpx.Client) -> None:
+        mockserver.script(fault.content_filtered())
+        response = http.post(AZURE_CHAT, json=chat())
+        error = response.json()["error"]
+        assert (response.status_code, error["code"], error["status"]) == (400, "content_filter", 400)
+        assert error["innererror"]["content_filter_result"]["violence"]["filtered"] is True
+
+    def test_openais_filter_ends_the_reply(self, mockserver: MockServer, http: httpx.Client) -> None:
+        mockserver.script(fault.content_filtered())
+        assert http.post(CHAT, json=chat()).json()["choices"][0]["finish_reason"] == "content_filter"
+
+    def test_any_other_refusal_can_be_spelt_out(self, mockserver: MockServer, http: httpx.Client) -> None:
+        mockserver.script(
+            fault.refused(status=403, message="No.", type="request_forbidden", code="unsupported_country")
+        )
+        response = http.post(CHAT, json=chat())
+        assert response.status_code == 403
+        assert response.json()["error"]["code"] == "unsupported_country"
+
+
+class TestBodies:
+    """Bodies that are not what they should be."""
+
+    def test_malformed_json_is_complete_http(self, mockserver: MockServer, http: httpx.Client) -> None:
+        mockserver.script(fault.malformed_json())
+        response = http.post(CHAT, json=chat())
+        assert response.status_code == 200
+        with pytest.raises(json.JSONDecodeError):
+            response.json()
+
+    def test_of_a_stream_one_event_is_malformed(self, mockserver: MockServer, http: httpx.Client) -> None:
+        mockserver.script(fault.malformed_json())
+        events = http.post(CHAT, json=chat(stream=True)).text.strip().split("\n\n")
+        assert events[-1] == "data: [DONE]"
+        broken = [event for event in events[:-1] if not event.endswith("}")]
+        assert len(broken) == 1
+
+    @pytest.mark.parametrize("how", ["reset", "close"])
+    def test_a_cut_stream_delivers_its_frames_first(self, mockserver: MockServer, how: Any) -> None:
+        mockserver.script(fault.cut_stream(after_frames=3, how=how))
+        received, was_reset = raw_reply(mockserver, chat(stream=True))
+        assert received.count(b"data: ") == 3
+        assert was_reset == (how == "reset")
+        assert not received.endswith(b"0\r\n\r\n")
+        assert mockserver.journal[0].frames == 3
+
+    def test_at_eof_the_chunked_body_ends_cleanly(self, mockserver: MockServer) -> None:
+        mockserver.script(fault.cut_stream(after_frames=2, how="eof"))
+        received, was_reset = raw_reply(mockserver, chat(stream=True))
+        assert received.endswith(b"0\r\n\r\n")
+        assert not was_reset
+        assert b"[DONE]" not in received
+
+    def test_nothing_but_headers_may_come(self, mockserver: MockServer) -> None:
+        mockserver.script(fault.cut_stream(after_frames=0, how="close"))
+        received, _ = raw_reply(mockserver, chat(stream=True))
+        assert received.startswith(b"HTTP/1.1 200")
+        assert b"data: " not in received
+
+    @pytest.mark.parametrize("how", ["reset", "close"])
+    def test_a_plain_body_is_cut_in_its_middle(self, mockserver: MockServer, how: Any) -> None:
+        mockserver.script(fault.cut_stream(how=how))
+        received, was_reset = raw_reply(mockserver, chat())
+        head, _, body = received.partition(b"\r\n\r\n")
+        promised = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        assert len(body) == promised // 2
+        assert was_reset == (how == "reset")
+
+    def test_a_plain_body_cut_at_eof_is_short_but_honest(self, mockserver: MockServer, http: httpx.Client) -> None:
+        mockserver.script(fault.cut_stream(how="eof"))
+        response = http.post(EMBEDDINGS, json={"model": "text-embedding-3-small", "input": "x"})
+        assert len(response.content) == int(response.headers["content-length"])
+        with pytest.raises(json.JSONDecodeError):
+            response.json()
+
+    @pytest.mark.parametrize("how", ["reset", "close"])
+    def test_the_sdk_calls_it_a_connection_error(self, mockserver: MockServer, client: openai.OpenAI, how: Any) -> None:
+        mockserver.script(fault.cut_stream(after_frames=4, how=how))
+        stream = client.chat.completions.create(model="gpt-4o", messages=user(), stream=True)
+        with pytest.raises(openai.APIConnectionError):
+            list(stream)
+
+
+class TestHang:
+    """Silence."""
+
+    def test_it_lasts_until_the_client_leaves(self, mockserver: MockServer, http: httpx.Client) -> None:
+        mockserver.script(fault.hang())
+        with pytest.raises(httpx.ReadTimeout):
+            http.post(CHAT, json=chat(), timeout=0.1)
+        assert http.post(CHAT, json=chat()).status_code == 200
+
+    def test_it_ends_after_its_seconds_with_the_answer(self, mockserver: MockServer, http: httpx.Client) -> None:
+        mockserver.script(fault.hang(seconds=0.01))
+        assert http.post(CHAT, json=chat()).status_code == 200
+
+    def test_a_stopping_server_does_not_wait_for_it(self, network_allowance: Any) -> None:
+        outcome: list[BaseException] = []
+        with MockServer(script=[fault.hang()]) as server:
+            network_allowance.allow(server.host, server.port)
+
+            def ask() -> None:
+                try:
+                    httpx.post(server.url + CHAT, headers={"authorization": "Bearer any"}, json=chat(), timeout=30)
+                except httpx.HTTPError as exc:
+                    outcome.append(exc)
+
+            asking = threading.Thread(target=ask)
+            asking.start()
+            while not (len(server.journal) and server.journal[0].status):
+                asking.join(0.005)
+        asking.join(5)
+        assert not asking.is_alive()
+        assert len(outcome) == 1
+
+
+def test_a_new_fault_is_one_function(mockserver: MockServer, http: httpx.Client) -> None:
+    @register
+    def teapot(*, strength: int = 1) -> Effect:
+        def effect(moment: Moment) -> Answer:
+            normal = moment.normal(Scripted())
+            return Answer(status=418, headers=normal.headers, frames=(b"{}",) * strength)
+
+        return effect
+
+    try:
+        mockserver.script(faults.make("teapot", strength=2))
+        assert http.post(CHAT, json=chat()).status_code == 418
+        assert "teapot" in dir(fault)
+        assert fault.teapot  # type: ignore[attr-defined] # registered at run time
+    finally:
+        del REGISTRY["teapot"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda: fault.rate_limited(retry_after_s=-1), "retry_after_s is -1; it takes seconds from 0"),
+        (lambda: fault.rate_limited(retry_after_s="1"), "retry_after_s is '1'; it takes a number"),  # type: ignore[arg-type]
+        (lambda: fault.rate_limited(limit="x"), "limit is 'x'; it takes 'requests' or 'tokens'"),  # type: ignore[arg-type]
+        (lambda: fault.server_error(status=200), "status is 200; it takes a whole number from 500 to 599"),
+        (lambda: fault.server_error(status=True), "status is True; it takes a whole number"),
+        (lambda: fault.refused(status=200, message=""), "status is 200; it takes a whole number from 400 to 599"),
+        (lambda: fault.hang(seconds=-1), "seconds is -1; it takes a number from 0 on"),
+        (lambda: fault.cut_stream(after_frames=-1), "after_frames is -1; it takes a whole number from 0 on"),
+        (lambda: fault.cut_stream(how="x"), "how is 'x'; it takes 'reset' or 'close' or 'eof'"),  # type: ignore[arg-type]
+    ],
+)
+def test_options_that_make_no_sense_are_refused(wrong: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message.replace("(", r"\(")):
+        wrong()
+
+
+def test_an_unknown_fault_names_the_known_ones() -> None:
+    with pytest.raises(AttributeError, match=r"there is no fault 'nonsense'; there are content_filtered, cut_stream"):
+        fault.nonsense  # type: ignore[attr-defined] # noqa: B018
+
+
+def test_each_fault_befalls_every_surface(serve: Serve) -> None:
+    server = serve()
+    requests: list[tuple[str, str, Any]] = [
+        ("POST", CHAT, chat()),
+        ("POST", CHAT, chat(stream=True)),
+        ("POST", EMBEDDINGS, {"model": "text-embedding-3-small", "input": "x"}),
+        ("GET", "/v1/models", None),
+        ("GET", "/openai/models?api-version=2024-10-21", None),
+    ]
+    with httpx.Client(base_url=server.url, headers={"authorization": f"Bearer {KEY}"}) as http:
+        for method, path, body in requests:
+            for name in ("rate_limited", "server_error", "quota_exceeded", "content_filtered", "malformed_json"):
+                server.script(faults.make(name))
+                assert http.request(method, path, json=body).content
+    assert {exchange.outcome for exchange in server.journal} == {
+        "rate_limited",
+        "server_error",
+        "quota_exceeded",
+        "content_filtered",
+        "malformed_json",
+    }

@@ -1,0 +1,59 @@
+"""Texts that match regular expressions."""
+
+import re
+
+import pytest
+
+from mockserver.generation import Dice
+from mockserver.patterns import Unsupported, matching
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "abc",
+        "^[A-Z]{2}-[0-9]{4,6}$",
+        r"^\d{3}-\d{2}-\d{4}$",
+        r"^(red|green|blue)( (light|dark))?$",
+        r"^[^@\s]+@[a-z]+\.(com|org)$",
+        r"^(?:a|b)*c+?d{2,}$",
+        r"^(?P<year>\d{4})-(?<month>0[1-9]|1[0-2])$",
+        r"^[\w.-]+\/[a-z0-9_]*$",
+        r"^[]a]-.$",
+        r"^\S\D\W\t$",
+        "^$",
+        "",
+    ],
+)
+def test_what_is_made_matches(pattern: str) -> None:
+    python = pattern.replace("(?<", "(?P<")
+    for seed in range(50):
+        assert re.search(python, matching(pattern, Dice(seed)))
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"(?=a)b",
+        r"(a)\1",
+        "[a",
+        "(a",
+        "a)",
+        "*a",
+        "[z-a]",
+        r"\bword",
+        "a{99999}",
+        "a{3,1}",
+        "\\",
+        f"[^{'a-zA-Z0-9 _.,-'}]",
+    ],
+)
+def test_what_is_not_covered_is_said(pattern: str) -> None:
+    with pytest.raises(Unsupported):
+        matching(pattern, Dice(0))
+
+
+def test_repetitions_differ() -> None:
+    texts = {matching(r"[a-z]{8}", Dice(seed)) for seed in range(5)}
+    assert len(texts) == 5
+    assert any(len(set(text)) > 2 for text in texts)
