@@ -89,7 +89,7 @@ async def _steps(request: web.Request) -> tuple[Step, ...]:
 
 
 def _bad_request(message: str) -> web.HTTPBadRequest:
-    return web.HTTPBadRequest(body=compact({"error": message}), content_type="application/json")
+    return web.HTTPBadRequest(text=compact({"error": message}).decode(), content_type="application/json")
 
 
 def _json(payload: Any, *, status: int = 200) -> web.Response:

@@ -50,7 +50,7 @@ def test_no_credential_gets_into_it(mockserver: MockServer, header: str) -> None
     for path in (CHAT, AZURE_CHAT + f"&api-key={secret}", f"/{secret}"):
         httpx.post(mockserver.url + path, headers={header: value, "cookie": f"k={secret}"}, json=body)
     journal = mockserver.journal
-    shown = repr(journal) + str(pickle.dumps(journal)) + json.dumps([exchange.as_json() for exchange in journal])  # type: ignore[attr-defined]
+    shown = repr(journal) + str(pickle.dumps(journal)) + json.dumps([exchange.as_json() for exchange in journal])
     assert secret not in shown
     assert "hunter2" not in shown
     assert KEY not in shown

@@ -1,0 +1,86 @@
+"""The admin API."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from mockserver import MockServer, reply
+from tests.mockserver.asking import CHAT, chat
+
+STEPS = [{"fault": "rate_limited", "retry_after_s": 1, "times": 2}, {"reply": "Hello", "when": {"surface": "chat"}}]
+
+
+def test_a_script_is_put_appended_to_and_deleted(http: httpx.Client) -> None:
+    assert http.put("/__admin/script", json={"steps": STEPS}).json() == {"steps": STEPS}
+    assert http.post("/__admin/script", json=[{"reply": "more"}]).json() == {"steps": [*STEPS, {"reply": "more"}]}
+    assert http.get("/__admin/script").json()["steps"][-1] == {"reply": "more"}
+    assert http.put("/__admin/script", json={"steps": []}).json() == {"steps": []}
+    assert http.post("/__admin/script", json={"steps": STEPS}).json() == {"steps": STEPS}
+    assert http.delete("/__admin/script").json() == {"steps": []}
+
+
+def test_what_is_put_is_what_happens(http: httpx.Client) -> None:
+    http.put("/__admin/script", json={"steps": [{"fault": "server_error", "status": 503}, {"reply": "Hello"}]})
+    assert http.post(CHAT, json=chat()).status_code == 503
+    assert http.post(CHAT, json=chat()).json()["choices"][0]["message"]["content"] == "Hello"
+
+
+def test_the_script_shows_what_is_still_to_come(mockserver: MockServer, http: httpx.Client) -> None:
+    mockserver.script(reply("a").times(2))
+    http.post(CHAT, json=chat())
+    assert http.get("/__admin/script").json() == {"steps": [{"reply": "a"}]}
+
+
+def test_the_journal_is_shown_and_cleared(http: httpx.Client) -> None:
+    http.post(CHAT, json=chat())
+    (exchange,) = http.get("/__admin/journal").json()["exchanges"]
+    assert (exchange["status"], exchange["surface"], exchange["request"]["model"]) == (200, "chat", "gpt-4o")
+    assert http.delete("/__admin/journal").json() == {"exchanges": []}
+
+
+def test_asking_the_admin_is_no_exchange(http: httpx.Client) -> None:
+    assert http.get("/__admin/health").json() == http.get("/__admin/health").json()
+    assert http.get("/__admin/health").json()["requests"] == 0
+
+
+def test_reset_forgets_both(mockserver: MockServer, http: httpx.Client) -> None:
+    mockserver.script(reply("never"))
+    http.get("/v1/models")
+    assert http.post("/__admin/reset").json()["requests"] == 0
+    assert http.get("/__admin/script").json() == {"steps": []}
+    assert len(mockserver.journal) == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (
+            {"steps": [{"fault": "rate_limitd"}]},
+            "request body, steps[0].fault: unknown fault 'rate_limitd'; did you mean",
+        ),
+        ([{"reply": "x", "times": "often"}], "request body, [0].times: times is 'often'; it takes"),
+        ({"stps": []}, "request body, stps: unknown key 'stps'; did you mean 'steps'?"),
+        (5, "request body: a script is a mapping with `steps:`, not 5"),
+    ],
+)
+def test_bad_steps_are_a_400_that_says_why_and_changes_nothing(
+    mockserver: MockServer, http: httpx.Client, body: Any, message: str
+) -> None:
+    mockserver.script(reply("kept"))
+    response = http.put("/__admin/script", json=body)
+    assert response.status_code == 400
+    assert response.json()["error"].startswith(message)
+    assert http.get("/__admin/script").json() == {"steps": [{"reply": "kept"}]}
+
+
+def test_what_is_no_json_is_a_400(http: httpx.Client) -> None:
+    response = http.put("/__admin/script", content=b"{")
+    assert response.status_code == 400
+    assert response.json()["error"].startswith("the request body is not JSON")
+
+
+def test_unknown_paths_name_the_known_ones(http: httpx.Client) -> None:
+    response = http.get("/__admin/nothing")
+    assert response.status_code == 404
+    assert "GET /__admin/journal" in response.json()["error"]
