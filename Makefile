@@ -27,7 +27,7 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 demo: venv
-	@$(BIN)/python -m examples.demo
+	@$(BIN)/python -m scripts.demo
 
 test: lint types
 	@rm -f .coverage .coverage.*

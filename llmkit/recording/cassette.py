@@ -229,7 +229,7 @@ def _true_headers(headers: dict[str, list[str]], body: bytes) -> dict[str, list[
 
 def _show_request(request: Request) -> dict[str, Any]:
     body, _ = _show_body(request.body)
-    headers = {name: list(values) for name, values in request.headers.items()}
+    headers = _show_headers(request.headers)
     return {"method": request.method, "uri": request.uri, "headers": headers, "body": body}
 
 
@@ -238,10 +238,14 @@ def _show_response(response: Response) -> dict[str, Any]:
     body = {"string": text} if spelling is None else {"string": text, "spelling": spelling}
     shown: dict[str, Any] = {
         "status": {"code": response.status, "message": response.reason},
-        "headers": {name: list(values) for name, values in response.headers.items()},
+        "headers": _show_headers(response.headers),
         "body": body,
     }
     return {**shown, "ended": response.ended} if response.ended else shown
+
+
+def _show_headers(headers: Mapping[str, Sequence[str]]) -> dict[str, _OneLine]:
+    return {name: _OneLine(values) for name, values in headers.items()}
 
 
 def _show_body(body: bytes) -> tuple[str | bytes, str | None]:
@@ -270,6 +274,14 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+class _OneLine(list[str]):
+    """A list that stands in one line: a header's values."""
+
+
+def _represent_line(dumper: yaml.SafeDumper, line: _OneLine) -> yaml.SequenceNode:
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", line, flow_style=True)
+
+
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     if _NOT_IN_BLOCKS.search(text):
         style: str | None = '"'
@@ -279,6 +291,7 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 
 _Dumper.add_representer(str, _represent_text)
+_Dumper.add_representer(_OneLine, _represent_line)
 
 
 def _line_of(text: str, where: Sequence[str | int]) -> int:
