@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from llmkit import recording
-    from llmkit.client import AsyncClient, AsyncStream, Client, Stream
+    from llmkit._exchange import AsyncStream
+    from llmkit.client import AsyncClient, Client, Stream
     from llmkit.errors import (
         Attempt,
         AuthenticationFailed,
@@ -75,7 +76,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "client": ("AsyncClient", "AsyncStream", "Client", "Stream"),
+    "_exchange": ("AsyncStream",),
+    "client": ("AsyncClient", "Client", "Stream"),
     "responses": ("Completion", "Embedding", "ToolCall", "Usage"),
     "streaming": ("StreamEvent",),
     "tokens": ("TokenCount", "count_text", "count_tokens"),

@@ -6,6 +6,7 @@ task can. So the synchronous client runs the asynchronous one on this loop, in o
 
 import asyncio
 import atexit
+import concurrent.futures
 import os
 import threading
 from collections.abc import Coroutine
@@ -48,7 +49,8 @@ def _stop(loop: asyncio.AbstractEventLoop, thread: threading.Thread, process: in
     """Closes what clients left open, then the loop, so that the interpreter ends without warnings."""
     if process != os.getpid():
         return
-    asyncio.run_coroutine_threadsafe(loop.shutdown_asyncgens(), loop).result(timeout=1)
+    concurrent.futures.wait([asyncio.run_coroutine_threadsafe(loop.shutdown_asyncgens(), loop)], timeout=1)
     loop.call_soon_threadsafe(loop.stop)
     thread.join(timeout=1)
-    loop.close()
+    if not thread.is_alive():
+        loop.close()

@@ -14,7 +14,6 @@ from llmkit.errors import Attempt, DeadlineExceeded, LLMError
 from llmkit.policies.retry import Limits, Stop, decide
 
 T = TypeVar("T")
-E = TypeVar("E", bound=LLMError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ class Call:
         self._end(Attempt(status_code=200, request_id=request_id))
         return tuple(self.attempts)
 
-    def failed(self, error: E) -> E:
+    def failed(self, error: LLMError) -> LLMError:
         """The request on the wire failed; the error now carries every attempt."""
         self._end(
             Attempt(

@@ -5,7 +5,6 @@ The SDK's retries are switched off and its parsing is passed by: what a reply is
 """
 
 import asyncio
-import json
 import sys
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urljoin
 
 from llmkit.config import AzureSettings, OpenAISettings
-from llmkit.errors import ConnectionFailed, DeadlineExceeded, InvalidRequest, LLMError, NotFound, excerpt, from_api
+from llmkit.errors import ConnectionFailed, DeadlineExceeded, LLMError, NotFound, excerpt, from_api
 from llmkit.policies.retry import retry_after_s
 from llmkit.requests import Request
 
@@ -52,11 +51,7 @@ class Transport:
         pending = surface.with_streaming_response.create(
             model=request.model, **required, **({"stream": True} if request.streamed else {}), extra_body=request.body
         )
-        try:
-            reply = await self.translated(pending.__aenter__())
-        except (TypeError, ValueError):
-            _check_json(request)
-            raise
+        reply = await self.translated(pending.__aenter__())
         return Response(reply, self)
 
     async def aclose(self) -> None:
@@ -211,11 +206,3 @@ def _facts(headers: Mapping[str, str]) -> dict[str, Any]:
         "retry_after_s": retry_after_s(headers, now=datetime.now(UTC)),
         "should_retry": {"true": True, "false": False}.get(asked or ""),
     }
-
-
-def _check_json(request: Request) -> None:
-    """Raises InvalidRequest if the body is what JSON or UTF-8 cannot say."""
-    try:
-        json.dumps(request.body, ensure_ascii=False, allow_nan=False).encode()
-    except (TypeError, ValueError) as error:
-        raise InvalidRequest(f"The request cannot be sent as JSON: {error}") from None

@@ -20,7 +20,6 @@ from pydantic_settings import (
 )
 
 from llmkit.errors import ConfigError
-from llmkit.policies.retry import Limits
 
 FILE = Path("llmkit.toml")
 
@@ -78,11 +77,6 @@ class Settings(BaseSettings):
         except ValidationError as error:
             failure = cls._explain(error, given)
         raise failure
-
-    @property
-    def limits(self) -> Limits:
-        """The limits of one call."""
-        return Limits(deadline_s=self.deadline_s, max_attempts=self.max_attempts)
 
     @classmethod
     def settings_customise_sources(

@@ -42,7 +42,7 @@ def chat_request(
     """A chat completion; a plain string is one user message.
 
     A stream asks for its usage, unless `stream_options` says otherwise. Raises InvalidRequest for messages that are
-    none, and for `stream` among the parameters.
+    none, for `stream` among the parameters, and for what JSON cannot say.
     """
     if "stream" in parameters:
         raise InvalidRequest(
@@ -51,7 +51,7 @@ def chat_request(
     body: dict[str, Any] = {"model": model, "messages": _messages(messages), **parameters}
     if stream:
         body = {"stream_options": {"include_usage": True}} | body | {"stream": True}
-    return Request("chat", body)
+    return Request("chat", _checked(body))
 
 
 def embedding_request(texts: str | Iterable[str], *, model: str, parameters: Mapping[str, Any]) -> Request:
@@ -59,7 +59,16 @@ def embedding_request(texts: str | Iterable[str], *, model: str, parameters: Map
     inputs = [texts] if isinstance(texts, str) else list(texts)
     if not inputs:
         raise InvalidRequest("There is nothing to embed: embed() needs a text or a non-empty list of texts")
-    return Request("embeddings", {"encoding_format": "base64", "model": model, "input": inputs} | dict(parameters))
+    return Request("embeddings", _checked({"encoding_format": "base64", "model": model, "input": inputs, **parameters}))
+
+
+def _checked(body: dict[str, Any]) -> dict[str, Any]:
+    """The body, if JSON and UTF-8 can carry it."""
+    try:
+        json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise InvalidRequest(f"The request cannot be sent as JSON: {error}") from None
+    return body
 
 
 def _messages(messages: str | Iterable[Message]) -> list[dict[str, Any]]:

@@ -115,7 +115,7 @@ def completion(payload: Mapping[str, Any], *, request_id: str | None = None) -> 
 def embedding(payload: Mapping[str, Any], *, texts: int, request_id: str | None = None) -> Embedding:
     """The vectors in an embeddings reply, which must be as many as the texts; raises MalformedResponse."""
     rows = [expect(row, dict, "data[…]") for row in _list(payload.get("data"), "data")]
-    rows.sort(key=lambda row: int(row.get("index") or 0))
+    rows.sort(key=lambda row: expect(row.get("index", 0), int, "data[…].index"))
     if len(rows) != texts:
         raise MalformedResponse(f"The answer has {len(rows)} vectors for {texts} texts")
     return Embedding(

@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -287,9 +288,23 @@ def test_messages_that_are_none_are_refused_here(caller: Open, raw: RawServer, m
 
 @pytest.mark.parametrize("value", [{1, 2}, "\ud800"])
 def test_what_json_cannot_say_is_an_invalid_request(caller: Open, raw: RawServer, value: Any) -> None:
-    with pytest.raises(InvalidRequest, match="JSON"):
+    with pytest.raises(InvalidRequest, match="JSON") as caught:
         caller(raw.url).chat("Hi", metadata=value)
     assert raw.requests == []
+    assert caught.value.attempts == ()
+
+
+def test_messages_are_read_in_the_callers_thread(caller: Open, raw: RawServer) -> None:
+    """A generator that blocks, or uses what belongs to its thread, must not run where the sockets are served."""
+    raw.say(raw.http(raw.completion()))
+    threads = []
+
+    def messages() -> Iterator[dict[str, str]]:
+        threads.append(threading.current_thread())
+        yield {"role": "user", "content": "Hi"}
+
+    caller(raw.url).chat(messages())
+    assert threads == [threading.current_thread()]
 
 
 def test_stream_is_not_a_parameter_of_chat(caller: Open, raw: RawServer) -> None:

@@ -157,8 +157,9 @@ def test_a_whole_reply_instead_of_a_stream_is_an_error(caller: Open, raw: RawSer
 
 def test_a_stream_of_nothing_is_an_error(caller: Open, raw: RawServer) -> None:
     raw.say(raw.event_stream + raw.frame(finish="stop") + raw.done)
-    with pytest.raises(MalformedResponse):
+    with pytest.raises(MalformedResponse) as caught:
         caller(raw.url, max_attempts=1).stream([])
+    assert [attempt.error for attempt in caught.value.attempts] == ["MalformedResponse"]
 
 
 def test_usage_after_the_finish_reason_is_kept_and_its_loss_forgiven(caller: Open, raw: RawServer) -> None:
