@@ -16,15 +16,24 @@ if TYPE_CHECKING:
 __all__ = ["MockServer", "ScriptError", "fault", "reply", "script"]
 
 # loaded at first use: merely importing this package must not import aiohttp
-_HOMES = {"MockServer": "server", "ScriptError": "scripts", "reply": "replies", "script": "scripts"}
+_HOMES = {
+    "MockServer": "server",
+    "ScriptError": "scripts",
+    "fault": "faults",
+    "reply": "replies",
+    "script": "scripts",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "fault":
-        return importlib.import_module("mockserver.faults")
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"mockserver.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'mockserver' has no attribute {name!r}; it has {', '.join(__all__)}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mockserver' has no attribute {name!r}; it has {', '.join(__all__)}")
+    try:
+        home = importlib.import_module(f"mockserver.{_HOMES[name]}")
+    except ModuleNotFoundError as exc:
+        message = f"mockserver.{name} needs {exc.name}: pip install 'llmkit[testing]'"
+        raise ModuleNotFoundError(message, name=exc.name) from exc
+    return home if name == "fault" else getattr(home, name)
 
 
 def __dir__() -> list[str]:

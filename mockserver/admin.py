@@ -8,7 +8,7 @@ from aiohttp import web
 from mockserver.pipeline import Pipeline
 from mockserver.scripts import ScriptError, from_data
 from mockserver.steps import Step
-from mockserver.wire import compact, parse_json
+from mockserver.wire import BodyTooLarge, compact, parse_json, read_body
 
 PREFIX = "/__admin"
 
@@ -43,14 +43,14 @@ class Admin:
 
     async def replace_script(self, request: web.Request) -> web.Response:
         """These steps instead of all that wait."""
-        steps = await _steps(request)
+        steps = await self._steps(request)
         self._pipeline.script.clear()
         self._pipeline.script.extend(steps)
         return await self.script(request)
 
     async def extend_script(self, request: web.Request) -> web.Response:
         """These steps after all that wait."""
-        self._pipeline.script.extend(await _steps(request))
+        self._pipeline.script.extend(await self._steps(request))
         return await self.script(request)
 
     async def clear_script(self, request: web.Request) -> web.Response:
@@ -73,19 +73,21 @@ class Admin:
         self._pipeline.journal.clear()
         return await self.health(request)
 
+    async def _steps(self, request: web.Request) -> tuple[Step, ...]:
+        limit = self._pipeline.settings.body_limit
+        try:
+            return from_data(parse_json(await read_body(request, limit=limit)), source="request body")
+        except ScriptError as exc:
+            raise _bad_request(str(exc)) from exc
+        except BodyTooLarge as exc:
+            raise _bad_request(f"the request body has {exc.args[0]} bytes; at most {limit} are read") from exc
+        except ValueError as exc:
+            raise _bad_request(f"the request body is not JSON: {exc}") from exc
+
     async def unknown(self, request: web.Request) -> web.Response:
         """Say what there is instead."""
         known = ", ".join(f"{route.method} {route.path}" for route in self.routes()[:-1])
         return _json({"error": f"there is no {request.method} {request.path}; there is {known}"}, status=404)
-
-
-async def _steps(request: web.Request) -> tuple[Step, ...]:
-    try:
-        return from_data(parse_json(await request.read()), source="request body")
-    except ScriptError as exc:
-        raise _bad_request(str(exc)) from exc
-    except ValueError as exc:
-        raise _bad_request(f"the request body is not JSON: {exc}") from exc
 
 
 def _bad_request(message: str) -> web.HTTPBadRequest:

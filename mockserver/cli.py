@@ -6,15 +6,21 @@ import ipaddress
 import signal
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from mockserver.catalogue import find
-from mockserver.scripts import ScriptError
-from mockserver.server import MockServer
+
+if TYPE_CHECKING:
+    from mockserver.server import MockServer
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until a signal arrives; 2 if the server cannot start."""
     options = _parser().parse_args(arguments)
+    try:
+        from mockserver import MockServer, ScriptError
+    except ModuleNotFoundError as exc:
+        return _complain(str(exc))
     try:
         server = MockServer(
             port=options.port,
@@ -37,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-async def _serve(server: MockServer) -> None:
+async def _serve(server: "MockServer") -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)

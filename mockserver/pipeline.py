@@ -22,7 +22,7 @@ from mockserver.scripts import Script
 from mockserver.steps import Moment
 from mockserver.surfaces import Scripted, Setting, Surface
 from mockserver.surfaces.models import Models
-from mockserver.wire import Answer, parse_json, send
+from mockserver.wire import Answer, BodyTooLarge, parse_json, read_body, send
 
 Handler = Callable[[web.Request], Any]
 
@@ -94,7 +94,7 @@ class Pipeline:
         """Read the request, let `decide` answer it, and write both into the journal before the first byte is sent."""
         visit = self._open(request, dialect)
         try:
-            visit.raw = await _read(request, self.settings.body_limit)
+            await visit.read()
             answer = decide(visit)
         except Problem as problem:
             answer = visit.refusal(problem)
@@ -157,6 +157,16 @@ class _Visit:
     def note(self, **facts: Any) -> None:
         """Write something into the journal."""
         self.pipeline.journal.update(self.number, secrets=self.secrets, **facts)
+
+    async def read(self) -> None:
+        """Read the body; Problem where that is not possible."""
+        limit = self.pipeline.settings.body_limit
+        try:
+            self.raw = await read_body(self.request, limit=limit)
+        except BodyTooLarge as exc:
+            raise problems.body_too_large(limit, exc.args[0]) from exc
+        except ValueError as exc:
+            raise problems.unparsable_body() from exc
 
     def refuse(self, problem: Callable[[str, str], Problem]) -> Answer:
         """Refuse the request for its method and path."""
@@ -254,12 +264,3 @@ def _secrets_of(request: web.Request) -> frozenset[str]:
     """Every credential in the headers, in whatever dialect."""
     values = [value for name in _CREDENTIALS for value in request.headers.getall(name, ())]
     return frozenset(part for value in values for part in re.split(r"[\s;=,]+", value) if part)
-
-
-async def _read(request: web.Request, limit: int) -> bytes:
-    try:
-        return await request.read()
-    except web.HTTPRequestEntityTooLarge as exc:
-        raise problems.body_too_large(limit, request.content_length or limit + 1) from exc
-    except web.RequestPayloadError as exc:
-        raise problems.unparsable_body() from exc

@@ -81,11 +81,6 @@ def unknown_arguments(names: Iterable[str]) -> Problem:
     return error(400, f"Unrecognized request {noun} supplied: {', '.join(listed)}")
 
 
-def unknown_parameter(param: str) -> Problem:
-    """Refuse a parameter that the model does not know."""
-    return error(400, f"Unknown parameter: '{param}'.", param=param, code="unknown_parameter")
-
-
 def unsupported_parameter(param: str, *, instead: str | None = None) -> Problem:
     """Refuse a parameter that the model does not take."""
     advice = f" Use '{instead}' instead." if instead else ""

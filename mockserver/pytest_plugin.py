@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 def mockserver(request: pytest.FixtureRequest) -> "Iterator[MockServer]":
     """A mock server of the test's own, on a free port; set it up with `mockserver.script(…)`."""
     try:
-        from mockserver.server import MockServer
+        from mockserver import MockServer
     except ModuleNotFoundError as exc:
-        pytest.fail(f"the mockserver fixture needs {exc.name}: pip install 'llmkit[testing]'", pytrace=False)
+        pytest.fail(str(exc), pytrace=False)
     with MockServer() as server:
         _let_through(request, server)
         yield server

@@ -1,6 +1,7 @@
 """Start and stop: in the running loop, or in a thread with a loop of its own."""
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from mockserver.app import create_app
 from mockserver.journal import Exchange, Journal
@@ -128,6 +130,8 @@ class _InLoop:
             access_log=None,
             handle_signals=False,
             handler_cancellation=True,
+            auto_decompress=False,  # the APIs take no compressed bodies, and a broken one would leave a traceback
+            logger=_logger(),
             shutdown_timeout=_GRACE_S,
         )
         await self._runner.setup()
@@ -149,7 +153,7 @@ class _InThread:
     def __init__(self, server: MockServer) -> None:
         self._inner = _InLoop(server)
         self._started = threading.Event()
-        self._failure: BaseException | None = None
+        self._failure: Exception | None = None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="mockserver", daemon=True)
 
     def start(self) -> None:
@@ -167,13 +171,24 @@ class _InThread:
         self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
         try:
             await self._inner.start()
-        except OSError as exc:
+        except Exception as exc:  # noqa: BLE001 - raised again in the thread that starts the server
             self._failure = exc
             return
         finally:
             self._started.set()
         await self._stopped.wait()
         await self._inner.stop()
+
+
+def _logger() -> logging.Logger:
+    """Where aiohttp says what goes wrong; that a client speaks no HTTP is no news."""
+    logger = logging.getLogger("mockserver")
+    logger.addFilter(_is_ours)
+    return logger
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 def _steps(source: Sequence[Step] | str | Path) -> tuple[Step, ...]:

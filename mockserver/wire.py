@@ -6,6 +6,7 @@ Framing of events: https://html.spec.whatwg.org/multipage/server-sent-events.htm
 import asyncio
 import json
 import math
+import re
 import socket
 import struct
 from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +19,12 @@ CutHow = Literal["reset", "close", "eof"]
 CUTS: tuple[CutHow, ...] = ("reset", "close", "eof")
 
 DONE = b"data: [DONE]\n\n"
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class BodyTooLarge(Exception):
+    """A body over the limit; `args[0]` is its size in bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +45,11 @@ class Answer:
     frame_delay_s: float = 0.0
     cut: CutHow | None = None
     full_length: int | None = None
+
+    @property
+    def safe_headers(self) -> dict[str, str]:
+        """The headers without control characters: some values come from requests, and a line break would forge more."""
+        return {name: _CONTROL.sub("", value) for name, value in self.headers.items()}
 
     @property
     def body(self) -> bytes:
@@ -63,7 +75,7 @@ def event(data: bytes) -> bytes:
 def parse_json(raw: bytes, *, max_depth: int = 256) -> Any:
     """The JSON in `raw`; ValueError for what is not JSON, not Unicode, or nested deeper than `max_depth`."""
     try:
-        payload = json.loads(raw, parse_constant=_refuse_constant)
+        payload = json.loads(raw.decode(), parse_constant=_refuse_constant)
     except RecursionError as exc:
         raise ValueError("nested too deep") from exc
     if _depth(raw) > max_depth:
@@ -99,6 +111,16 @@ def _depth(raw: bytes) -> int:
     return deepest
 
 
+async def read_body(request: web.Request, *, limit: int) -> bytes:
+    """The body as it was sent; BodyTooLarge beyond `limit` bytes, ValueError where it breaks off or is no HTTP."""
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge as exc:
+        raise BodyTooLarge(request.content_length or limit + 1) from exc
+    except web.RequestPayloadError as exc:
+        raise ValueError(f"the body cannot be read: {exc}") from exc
+
+
 async def send(
     request: web.Request, answer: Answer, *, stopping: asyncio.Event, sent: Callable[[int], None]
 ) -> web.StreamResponse:
@@ -107,14 +129,14 @@ async def send(
         return _hang_up(request)
     if not answer.streamed and answer.cut is None:
         sent(len(answer.frames))
-        return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
+        return web.Response(status=answer.status, headers=answer.safe_headers, body=answer.body)
     return await _send_frames(request, answer, stopping, sent)
 
 
 async def _send_frames(
     request: web.Request, answer: Answer, stopping: asyncio.Event, sent: Callable[[int], None]
 ) -> web.StreamResponse:
-    response = web.StreamResponse(status=answer.status, headers=answer.headers)
+    response = web.StreamResponse(status=answer.status, headers=answer.safe_headers)
     response.content_length = answer.full_length
     await response.prepare(request)
     for number, frame in enumerate(answer.frames, start=1):

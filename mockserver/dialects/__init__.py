@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from mockserver.calls import Call
@@ -101,8 +100,3 @@ def bearer(headers: Mapping[str, str]) -> str:
     """The token of an `Authorization: Bearer` header, empty if there is none."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
-
-
-def http_date(timestamp: float) -> str:
-    """A time as HTTP spells it."""
-    return datetime.fromtimestamp(timestamp, UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")

@@ -112,6 +112,13 @@ def test_wrong_arguments_say_what_is_right(
     assert message in capsys.readouterr().err
 
 
+def test_without_aiohttp_it_is_one_line_and_exit_2() -> None:
+    code = "import sys; sys.modules['aiohttp'] = None; from mockserver.cli import main; sys.exit(main(['--port', '0']))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert run.stderr == "mockserver: mockserver.MockServer needs aiohttp: pip install 'llmkit[testing]'\n"
+
+
 def test_beyond_loopback_it_warns(serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as taken:
         taken.bind(("0.0.0.0", 0))

@@ -57,4 +57,4 @@ def test_without_aiohttp_it_says_what_to_install(pytester: pytest.Pytester) -> N
     pytester.makepyfile(TEST)
     result = run(pytester)
     result.assert_outcomes(errors=2)
-    result.stdout.fnmatch_lines(["*the mockserver fixture needs aiohttp: pip install 'llmkit?testing?'*"])
+    result.stdout.fnmatch_lines(["*mockserver.MockServer needs aiohttp: pip install 'llmkit?testing?'*"])

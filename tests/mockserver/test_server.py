@@ -33,6 +33,11 @@ def test_a_taken_port_is_an_os_error(serve: Serve) -> None:
         pass
 
 
+def test_a_port_that_is_none_is_named_at_once() -> None:
+    with pytest.raises(OverflowError, match="0-65535"), MockServer(port=70_000):
+        pass
+
+
 async def test_also_in_a_running_loop(serve: Serve) -> None:
     with pytest.raises(OSError, match="address already in use"):
         async with MockServer(port=serve().port):

@@ -1,0 +1,112 @@
+"""What happens on the socket, whatever the client sends."""
+
+import json
+import logging
+import socket
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mockserver import MockServer, reply
+from mockserver.wire import parse_json
+from tests.mockserver.asking import CHAT, chat
+from tests.mockserver.conftest import KEY, Serve
+
+
+def talk(server: MockServer, raw: bytes) -> bytes:
+    """Everything that the server says to these bytes, until it closes."""
+    received = b""
+    with socket.create_connection((server.host, server.port), timeout=10) as connection:
+        connection.sendall(raw)
+        while piece := connection.recv(65536):
+            received += piece
+    return received
+
+
+def request(path: str, body: bytes, *headers: str, version: str = "1.1") -> bytes:
+    lines = [f"POST {path} HTTP/{version}", "Host: x", f"Authorization: Bearer {KEY}", "Connection: close", *headers]
+    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
+
+
+def test_an_old_client_gets_a_stream_without_chunks(mockserver: MockServer) -> None:
+    body = json.dumps(chat(stream=True)).encode()
+    received = talk(mockserver, request(CHAT, body, version="1.0"))
+    assert received.startswith(b"HTTP/1.0 200")
+    assert received.endswith(b"data: [DONE]\n\n")
+
+
+def test_a_line_break_in_a_name_forges_no_header(mockserver: MockServer) -> None:
+    path = "/openai/deployments/a%0d%0ax-forged:1/chat/completions?api-version=2024-10-21"
+    head, _, _ = talk(mockserver, request(path, json.dumps(chat()).encode())).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200")
+    assert b"\r\nx-forged" not in head
+
+
+@pytest.mark.parametrize("path", ["/v1/models/%ff", "/%ff%00", "/openai/models/%ff?api-version=2024-10-21&%ff=%ff"])
+def test_paths_that_are_no_text_are_not_found(http: httpx.Client, path: str) -> None:
+    assert http.get(path).status_code == 404
+
+
+def test_compressed_bodies_are_not_unpacked(http: httpx.Client) -> None:
+    response = http.post(CHAT, content=b"\x1f\x8b\x08junk", headers={"content-encoding": "gzip"})
+    assert response.status_code == 400
+    assert "could not parse" in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("raw", [b"garbage\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\nbad\r\n\r\n"])
+def test_what_is_no_http_is_refused_without_a_traceback(
+    mockserver: MockServer, caplog: pytest.LogCaptureFixture, raw: bytes
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert b" 400 " in talk(mockserver, raw).split(b"\r\n")[0]
+    assert not caplog.records
+
+
+def test_a_body_that_breaks_off_ends_without_an_answer(mockserver: MockServer, http: httpx.Client) -> None:
+    with socket.create_connection((mockserver.host, mockserver.port), timeout=10) as connection:
+        connection.sendall(request(CHAT, b'{"model": "gpt-4o"')[:-5])
+    assert http.post(CHAT, json=chat()).status_code == 200
+
+
+def test_a_stopping_server_drops_a_slow_stream(network_allowance: Any) -> None:
+    with MockServer(script=[reply("one two three", chunk_delay_s=60)]) as server, httpx.Client(timeout=10) as http:
+        network_allowance.allow(server.host, server.port)
+        headers = {"authorization": f"Bearer {KEY}"}
+        with http.stream("POST", server.url + CHAT, headers=headers, json=chat(stream=True)) as response:
+            pieces = response.iter_raw()
+            assert next(pieces).startswith(b"data: ")
+            server.__exit__(None, None, None)
+            with pytest.raises(httpx.RemoteProtocolError):
+                next(pieces)
+
+
+def test_a_large_script_is_refused_by_its_size(serve: Serve) -> None:
+    server = serve()
+    response = httpx.put(f"{server.url}/__admin/script", content=b" " * (32 * 1024 * 1024 + 1), timeout=30)
+    assert response.status_code == 400
+    assert "at most 33554432 are read" in response.json()["error"]
+
+
+depth_free = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.text()),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)),
+)
+
+
+@given(value=depth_free, ascii_only=st.booleans())
+def test_json_is_read_as_it_was_written(value: Any, ascii_only: bool) -> None:
+    assert parse_json(json.dumps(value, ensure_ascii=ascii_only).encode()) == value
+
+
+@given(depth=st.integers(1, 600), filler=st.text(max_size=20))
+def test_depth_is_bounded_whatever_the_texts_hold(depth: int, filler: str) -> None:
+    raw = json.dumps([filler * 30]).encode()
+    nested = b"[" * depth + raw + b"]" * depth
+    if depth < 256:
+        parse_json(nested)
+    else:
+        with pytest.raises(ValueError, match="nested too deep"):
+            parse_json(nested)
