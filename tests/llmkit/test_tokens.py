@@ -245,3 +245,9 @@ def test_a_tiktoken_with_another_vocabulary_is_named(tmp_path: Path) -> None:
     (tmp_path / "tiktoken_ext" / "openai_public.py").write_text(changed)
     result = run("import llmkit; llmkit.count_tokens('Hi', model='gpt-4')", tmp_path)
     assert "ConfigError: The installed tiktoken wants the vocabulary 'cl100k_base' with SHA-256 000" in result.stderr
+
+
+def test_the_packing_script_confirms_the_packed_files() -> None:
+    script = Path(__file__).parents[2] / "scripts" / "pack_vocabulary.py"
+    result = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stdout.count("identical to the original"), result.stderr) == (0, 4, "")
