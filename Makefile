@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 BIN := .venv/bin
 STAMP := .venv/.installed-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 
-.PHONY: help demo test lint types check fix venv cassettes bench clean
+.PHONY: help demo test lint types check fix venv cassettes clean
 
 help:
 	@echo 'make demo       record, replay offline, break on purpose: the main job, on the embedded mock server'
@@ -13,17 +13,18 @@ help:
 	@echo 'make venv       only set up .venv'
 	@echo 'make fix        let ruff mend what it can'
 	@echo 'make cassettes  record the cassettes of examples/ anew'
-	@echo 'make bench      ratios against named baselines'
 
 venv: $(STAMP)
 
 $(STAMP): pyproject.toml
 	@test -n '$(PYTHON)' || { echo 'llmkit needs Python 3.11 or newer on PATH; none of python3, python3.13, python3.12, python3.11 is. Or name one: make PYTHON=/path/to/python venv'; exit 1; }
+	@echo 'Setting up .venv with $(PYTHON); this takes about a minute, once.'
+	@rm -rf .venv
 	@if command -v uv >/dev/null 2>&1; then \
-		uv venv --quiet --clear --python $(PYTHON) .venv && uv pip install --quiet --python $(BIN)/python -e '.[dev]'; \
+		uv venv --quiet --python $(PYTHON) .venv && uv pip install --quiet --python $(BIN)/python -e '.[dev]'; \
 	else \
-		$(PYTHON) -m venv --clear .venv && $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'; \
-	fi
+		$(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'; \
+	fi || { echo 'The installation failed, see above. It needs a package index, once: if you are offline or behind a proxy, set PIP_INDEX_URL (or UV_INDEX_URL) and run make again.'; exit 1; }
 	@touch $@
 
 demo: venv
@@ -42,6 +43,9 @@ lint: venv
 
 types: venv
 	$(BIN)/mypy
+
+cassettes: venv
+	@$(BIN)/python -m scripts.record_examples
 
 fix: venv
 	$(BIN)/ruff check --fix .

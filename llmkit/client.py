@@ -10,10 +10,14 @@ from llmkit._flow import Call
 from llmkit._transport import Transport
 from llmkit.config import AzureSettings, OpenAISettings
 from llmkit.errors import ConfigError
+from llmkit.models import spec_for
 from llmkit.policies.retry import Limits
 from llmkit.requests import Message, chat_request, embedding_request
 from llmkit.responses import Completion, Embedding, completion, embedding
 from llmkit.streaming import StreamEvent
+
+EMBEDDING_MODEL = "text-embedding-3-small"
+"""What embeds where neither call nor client names an embedding model; on Azure, the deployment of that name."""
 
 Messages = str | Iterable[Message]
 
@@ -28,6 +32,7 @@ class _Engine:
         self,
         *,
         model: str | None = None,
+        embedding_model: str | None = None,
         api_key: str | None = None,
         base_url: str | None = None,
         organization: str | None = None,
@@ -38,6 +43,7 @@ class _Engine:
     ) -> None:
         self._settings = settings or OpenAISettings.load(
             model=model,
+            embedding_model=embedding_model,
             api_key=api_key,
             base_url=base_url,
             organization=organization,
@@ -52,6 +58,7 @@ class _Engine:
         cls,
         *,
         deployment: str | None = None,
+        embedding_deployment: str | None = None,
         endpoint: str | None = None,
         api_key: str | None = None,
         api_version: str | None = None,
@@ -65,6 +72,7 @@ class _Engine:
         """
         settings = AzureSettings.load(
             model=deployment,
+            embedding_model=embedding_deployment,
             endpoint=endpoint,
             api_key=api_key,
             api_version=api_version,
@@ -81,6 +89,13 @@ class _Engine:
                 "set the environment variable LLMKIT_MODEL, or write model to llmkit.toml"
             )
         return chosen
+
+    def _embedding_model(self, model: str | None) -> str:
+        """The client's own model if it embeds; a chat model can't, so beside one it is the embedding model."""
+        own = self._settings.model
+        if model is None and self._settings.embedding_model is None and own and spec_for(own).family == "embedding":
+            return own
+        return model or self._settings.embedding_model or EMBEDDING_MODEL
 
     def _call(self, deadline_s: float | None, max_attempts: int | None) -> Call:
         """One call, under its own limits or the client's."""
@@ -124,7 +139,7 @@ class _Engine:
         max_attempts: int | None,
         parameters: dict[str, Any],
     ) -> Coroutine[Any, Any, Embedding]:
-        request = embedding_request(texts, model=self._model(model), parameters=parameters)
+        request = embedding_request(texts, model=self._embedding_model(model), parameters=parameters)
         parse = partial(embedding, texts=len(request.body["input"]))
         return exchange(self._transport, request, self._call(deadline_s, max_attempts), parse)
 

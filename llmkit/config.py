@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     table: ClassVar[str | None] = None
 
     model: str | None = Field(None, min_length=1, description="a model's name, for example 'gpt-4o'")
+    embedding_model: str | None = Field(
+        None, min_length=1, description="a model for embeddings, or on Azure its deployment, for example 'embeddings'"
+    )
     deadline_s: float = Field(120.0, gt=0, allow_inf_nan=False, description="seconds above 0, for example 30")
     max_attempts: int = Field(4, ge=1, le=100, description="a number of requests from 1 to 100, for example 4")
 

@@ -23,7 +23,8 @@ class ModelSpec:
     """One model; limits are in tokens and None where nobody published one.
 
     `known` is False for a name outside the registry: its family and encoding are guesses, after its nearest relative.
-    `image_tokens` is the fewest and the most that one image costs; `source` is where limits were read, on `read_on`.
+    `image_tokens` is the fewest and the most that one image costs; `source` says where limits come from, as of
+    `read_on`.
     """
 
     name: str
