@@ -225,7 +225,8 @@ def test_embeddings_come_in_the_order_of_the_texts(caller: Open, raw: RawServer)
     assert answer.vectors == ([1.0, 2.0], [3.0, 4.0])
     assert answer.usage is not None
     assert answer.usage.total_tokens == 2
-    assert raw.bodies == [{"encoding_format": "base64", "model": "text-embedding-3-small", "input": ["a", "b"], "dimensions": 2}]
+    model = "text-embedding-3-small"
+    assert raw.bodies == [{"encoding_format": "base64", "model": model, "input": ["a", "b"], "dimensions": 2}]
 
 
 def test_a_client_of_a_chat_model_embeds_with_an_embedding_model(caller: Open, mockserver: MockServer) -> None:
