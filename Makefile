@@ -32,7 +32,7 @@ demo: venv
 
 test: lint types
 	@rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -q
+	$(BIN)/coverage run -m pytest -q -n auto
 	@$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 

@@ -4,7 +4,9 @@ import gzip
 import zlib
 from collections.abc import Callable
 
+import brotli
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,10 +20,12 @@ def _raw_deflate(data: bytes) -> bytes:
 
 
 CODERS: dict[str, Callable[[bytes], bytes]] = {
-    "gzip": gzip.compress,
+    "br": brotli.compress,
     "deflate": zlib.compress,
-    "x-gzip": gzip.compress,
+    "gzip": gzip.compress,
     "identity": bytes,
+    "x-gzip": gzip.compress,
+    "zstd": zstandard.compress,
 }
 
 
@@ -50,7 +54,10 @@ def test_a_body_that_broke_off_is_decoded_as_far_as_it_goes() -> None:
     assert set(plain[:50_000]) == {ord("a")}
 
 
-@pytest.mark.parametrize(("coding", "body"), [("gzip", b"not gzip"), ("deflate", b"\xff\xff"), ("rot13", b"uryyb")])
+@pytest.mark.parametrize(
+    ("coding", "body"),
+    [("gzip", b"not gzip"), ("deflate", b"\xff\xff"), ("br", b"\xff\xff"), ("zstd", b"no"), ("rot13", b"uryyb")],
+)
 def test_what_cannot_be_undone_stays_as_it_is(coding: str, body: bytes) -> None:
     response = Response(status=200, headers={"content-encoding": [coding]}, body=body)
     assert decoded(response) == response
