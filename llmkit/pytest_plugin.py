@@ -135,7 +135,9 @@ class Harness:
         self._wider: dict[Path, Tape] = {}
         self._tape: Tape | None = None
         self._broken: Exception | None = None
-        self._open: ExitStack = ExitStack()
+        self._is_patched = False
+        self._run = ExitStack()
+        self._open = ExitStack()
         self.allowed: set[Address] = set()
         self.total: Ledger = Ledger()
 
@@ -148,7 +150,8 @@ class Harness:
         self._seal.close()
 
     def stop(self) -> None:
-        """Undo `start`."""
+        """Undo `start`, and what the first test put in place."""
+        self._run.close()
         self._seal.open()
         for name, value in self._environment.items():
             if os.environ.get(name) == value:
@@ -245,9 +248,12 @@ class Harness:
             self._seal.open()
             return
         from llmkit.recording.errors import BrokenCassette
-        from llmkit.recording.recorder import playing
+        from llmkit.recording.recorder import patched, playing
         from llmkit.recording.tape import Tape
 
+        if not self._is_patched:
+            self._run.enter_context(patched())  # once, and not for each test
+            self._is_patched = True
         path = _cassette_path(self._cassettes, self._root, item)
         self._seal.refused.clear()
         self._broken = None

@@ -1,4 +1,4 @@
-"""How requests of httpx, httpx2 and aiohttp reach a tape.
+"""How requests of httpx, httpx2 and aiohttp reach the tape that is playing.
 
 The transports of httpx and httpx2 are patched by stubs of our own: what a tape does not concern passes through
 untouched, and what is recorded reaches the application chunk by chunk while it arrives. aiohttp goes through vcrpy's
@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from llmkit.recording.cassette import Request, Response
+from llmkit.recording.deck import Deck
 from llmkit.recording.errors import CassetteMiss
 from llmkit.recording.tape import Take, Tape
 
@@ -25,22 +26,17 @@ OWN_CLIENTS = ("httpx", "httpx2", "aiohttp")
 """The clients whose patches are made here, by vcrpy's names for them."""
 
 
-def patches(tape: Tape, vcr_cassette: object) -> tuple[Patch, ...]:
-    """Return the patches that lead the installed clients to ``tape``; vcrpy's stub gets ``vcr_cassette``."""
+def patches(deck: Deck, vcr_cassette: object) -> tuple[Patch, ...]:
+    """Return the patches that lead the installed clients to ``deck``; vcrpy's stub gets ``vcr_cassette``."""
     found: list[Patch] = []
     for name in ("httpx", "httpx2"):
         module = _installed(name)
         if module is not None:
-            found += _httpx_patches(tape, module)
+            found += _httpx_patches(deck, module)
     aiohttp = _installed("aiohttp")
     if aiohttp is not None:
-        found.append(
-            (
-                aiohttp.ClientSession,
-                "_request",
-                _aiohttp_request(tape, vcr_cassette, _original(aiohttp.ClientSession, "_request")),
-            )
-        )
+        session = aiohttp.ClientSession
+        found.append((session, "_request", _aiohttp_request(deck, vcr_cassette, session._request)))  # noqa: SLF001 - where vcrpy patches too
     return tuple(found)
 
 
@@ -51,24 +47,19 @@ def _installed(name: str) -> ModuleType | None:
         return None
 
 
-def _original(owner: Any, name: str) -> Any:
-    """Return the function that stood at ``owner.name`` before any tape was put there."""
-    found = getattr(owner, name)
-    return getattr(found, "__llmkit_original__", found)
+def _httpx_patches(deck: Deck, module: Any) -> Iterator[Patch]:
+    sync, asynchronous = module.HTTPTransport, module.AsyncHTTPTransport
+    yield sync, "handle_request", _handle_request(deck, module, sync.handle_request)
+    handle = asynchronous.handle_async_request
+    yield asynchronous, "handle_async_request", _handle_async_request(deck, module, handle)
 
 
-def _httpx_patches(tape: Tape, module: Any) -> Iterator[Patch]:
-    handle = _original(module.HTTPTransport, "handle_request")
-    yield module.HTTPTransport, "handle_request", _handle_request(tape, module, handle)
-    handle_async = _original(module.AsyncHTTPTransport, "handle_async_request")
-    yield module.AsyncHTTPTransport, "handle_async_request", _handle_async_request(tape, module, handle_async)
-
-
-def _handle_request(tape: Tape, module: Any, real: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+def _handle_request(deck: Deck, module: Any, real: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     @functools.wraps(real)
     def handle_request(transport: Any, request: Any) -> Any:
         __tracebackhide__ = True
-        if not tape.scope.concerns(str(request.url)):
+        tape = deck.tape_for(str(request.url))
+        if tape is None:
             return real(transport, request)
         request.read()
         recorded, take = _begin(tape, request)
@@ -77,17 +68,17 @@ def _handle_request(tape: Tape, module: Any, real: Callable[[Any, Any], Any]) ->
         response = real(transport, request)
         return _teed(response, take, _tee(module)(response.stream, take))
 
-    handle_request.__llmkit_original__ = real  # type: ignore[attr-defined]  # a mark for _original
     return handle_request
 
 
 def _handle_async_request(
-    tape: Tape, module: Any, real: Callable[[Any, Any], Awaitable[Any]]
+    deck: Deck, module: Any, real: Callable[[Any, Any], Awaitable[Any]]
 ) -> Callable[[Any, Any], Awaitable[Any]]:
     @functools.wraps(real)
     async def handle_async_request(transport: Any, request: Any) -> Any:
         __tracebackhide__ = True
-        if not tape.scope.concerns(str(request.url)):
+        tape = deck.tape_for(str(request.url))
+        if tape is None:
             return await real(transport, request)
         await request.aread()
         recorded, take = _begin(tape, request)
@@ -96,7 +87,6 @@ def _handle_async_request(
         response = await real(transport, request)
         return _teed(response, take, _tee(module)(response.stream, take))
 
-    handle_async_request.__llmkit_original__ = real  # type: ignore[attr-defined]  # a mark for _original
     return handle_async_request
 
 
@@ -206,7 +196,7 @@ def _named(error: Exception) -> str:
 
 
 def _aiohttp_request(
-    tape: Tape, vcr_cassette: object, real: Callable[..., Awaitable[Any]]
+    deck: Deck, vcr_cassette: object, real: Callable[..., Awaitable[Any]]
 ) -> Callable[..., Awaitable[Any]]:
     from vcr.stubs import aiohttp_stubs
 
@@ -216,11 +206,10 @@ def _aiohttp_request(
     async def request(session: Any, method: str, url: Any, **options: Any) -> Any:
         __tracebackhide__ = True
         absolute = str(session._build_url(url))  # noqa: SLF001 - knows the session's base_url
-        if not tape.scope.concerns(absolute):
+        if deck.tape_for(absolute) is None:
             return await real(session, method, url, **options)
         return await recorded_request(session, method, absolute, **await _with_bytes(session, options))
 
-    request.__llmkit_original__ = real  # type: ignore[attr-defined]  # a mark for _original
     return request
 
 

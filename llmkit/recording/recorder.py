@@ -1,13 +1,14 @@
-"""Where a tape meets vcrpy: the only module, with `interception`, that imports it.
+"""Where tapes meet vcrpy: the only module, with `interception`, that imports it.
 
-vcrpy finds and patches the HTTP clients; its stubs ask a `vcr.cassette.Cassette`, and that is here a thin face of a
-`Tape`, which decides. What is private to vcrpy and used here: ``CassettePatcherBuilder`` and the cassette's methods
+vcrpy finds and patches the HTTP clients; its stubs ask a `vcr.cassette.Cassette`, and that is here a thin face of the
+`Deck`, whose tape decides. What is private to vcrpy and used here: ``CassettePatcherBuilder`` and the cassette's methods
 that its stubs call.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,10 +16,10 @@ from typing import Any
 
 from vcr.cassette import Cassette as VcrCassette
 from vcr.patch import CassettePatcherBuilder
-from vcr.record_mode import RecordMode
 from vcr.util import read_body
 
 from llmkit.recording.cassette import Request, Response
+from llmkit.recording.deck import Deck
 from llmkit.recording.interception import OWN_CLIENTS, patches
 from llmkit.recording.tape import Mode, Scope, Tape, validate_mode
 
@@ -45,40 +46,80 @@ def use_cassette(path: str | os.PathLike[str], record: Mode = "none") -> Iterato
 @contextmanager
 def playing(tape: Tape) -> Iterator[None]:
     """Lead the process's HTTP requests to ``tape`` for the duration of a block."""
-    face = _Face(tape)
-    with ExitStack() as stack:
-        for patcher in CassettePatcherBuilder(face).build():
-            stack.enter_context(patcher)
+    with patched():
+        _deck.put_in(tape)
+        try:
+            yield
+        finally:
+            _deck.take_out(tape)
+
+
+@contextmanager
+def patched() -> Iterator[None]:
+    """Keep the clients patched for the duration of a block; `playing` inside it costs next to nothing."""
+    _patches.enter()
+    try:
         yield
+    finally:
+        _patches.leave()
+
+
+class _Patches:
+    """Puts vcrpy's patches and ours in place when the first block begins, and back when the last one ends."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._blocks = 0
+        self._undo = ExitStack()
+
+    def enter(self) -> None:
+        with self._lock:
+            if self._blocks == 0:
+                for patcher in CassettePatcherBuilder(_Face()).build():
+                    self._undo.enter_context(patcher)
+            self._blocks += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._blocks -= 1
+            if self._blocks == 0:
+                self._undo.close()
+
+
+_deck = Deck()
+_patches = _Patches()
 
 
 class _Face(VcrCassette):  # type: ignore[misc]  # vcrpy ships no types
-    """What vcrpy's stubs take for their cassette."""
+    """What vcrpy's stubs take for their cassette: the tape that is playing."""
 
-    def __init__(self, tape: Tape) -> None:
-        mode = RecordMode.NONE if tape.mode == "none" else RecordMode.NEW_EPISODES
-        super().__init__(
-            str(tape.path), record_mode=mode, skip_patchers=OWN_CLIENTS, custom_patches=patches(tape, self)
-        )
-        self._tape = tape
+    def __init__(self) -> None:
+        super().__init__(os.devnull, skip_patchers=OWN_CLIENTS, custom_patches=patches(_deck, self))
+
+    @property
+    def write_protected(self) -> bool:
+        tape = _deck.tape
+        return tape is not None and tape.mode == "none"
 
     def filter_request(self, request: Any) -> Any:
-        return request if self._tape.scope.concerns(request.uri) else None
+        return None if _deck.tape_for(request.uri) is None else request
 
     def can_play_response_for(self, request: Any) -> bool:
         __tracebackhide__ = True
-        if self.filter_request(request) is None:
+        tape = _deck.tape_for(request.uri)
+        if tape is None:
             return False
-        asked = self._tape.ask(_request(request))
-        if self._tape.can_play(asked):
+        asked = tape.ask(_request(request))
+        if tape.can_play(asked):
             return True
         if self.write_protected:
-            self._tape.play(asked)  # raises the miss, which says more than vcrpy's error
+            tape.play(asked)  # raises the miss, which says more than vcrpy's error
         return False
 
     def play_response(self, request: Any) -> dict[str, Any]:
         __tracebackhide__ = True
-        recorded = self._tape.play(self._tape.ask(_request(request)))
+        tape = _deck.tape_for(request.uri)
+        recorded = tape.play(tape.ask(_request(request))) if tape else None
         if recorded is None:
             raise ConnectionError(f"{request.uri}: another thread played the last recording of this request")
         if recorded.ended:
@@ -86,9 +127,10 @@ class _Face(VcrCassette):  # type: ignore[misc]  # vcrpy ships no types
         return _vcr_response(recorded)
 
     def append(self, request: Any, response: dict[str, Any]) -> None:
-        if self.filter_request(request) is None:
+        tape = _deck.tape_for(request.uri)
+        if tape is None:
             return
-        take = self._tape.take(self._tape.ask(_request(request)))
+        take = tape.take(tape.ask(_request(request)))
         take.status, take.reason = response["status"]["code"], response["status"]["message"] or ""
         take.headers = {name: _listed(values) for name, values in response["headers"].items()}
         take.chunks.append(response["body"].get("string") or b"")
