@@ -18,8 +18,9 @@ class Exchange:
     """One request and what became of it.
 
     `request` is the parsed JSON body, credentials replaced; `outcome` the step applied, or "generated" or "refused";
-    `frames` how many pieces of the body have been sent; `misses` why steps of the script left the request alone;
-    `started_at` Unix seconds. A `status` of 0 means that nothing is decided yet.
+    `frames` how many pieces of the body have been sent; `client_left` that the client was seen to hang up before it had
+    all of them; `misses` why steps of the script left the request alone; `started_at` Unix seconds. A `status` of 0
+    means that nothing is decided yet.
     """
 
     number: int
@@ -37,6 +38,7 @@ class Exchange:
     status: int = 0
     outcome: str = ""
     frames: int = 0
+    client_left: bool = False
     misses: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:

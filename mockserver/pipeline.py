@@ -22,7 +22,7 @@ from mockserver.scripts import Script
 from mockserver.steps import Moment
 from mockserver.surfaces import Scripted, Setting, Surface
 from mockserver.surfaces.models import Models
-from mockserver.wire import Answer, BodyTooLarge, parse_json, read_body, send
+from mockserver.wire import Answer, BodyTooLarge, ClientLeft, parse_json, read_body, send
 
 Handler = Callable[[web.Request], Any]
 
@@ -94,13 +94,25 @@ class Pipeline:
         """Read the request, let `decide` answer it, and write both into the journal before the first byte is sent."""
         visit = self._open(request, dialect)
         try:
+            answer = await self._decided(visit, decide)
+            return await send(request, answer, stopping=self.stopping, sent=lambda count: visit.note(frames=count))
+        except ClientLeft as left:
+            visit.note(client_left=True)
+            response: web.StreamResponse = left.args[0]
+            return response
+        except asyncio.CancelledError:  # how aiohttp says that the connection is gone
+            visit.note(client_left=not self.stopping.is_set())
+            raise
+
+    async def _decided(self, visit: "_Visit", decide: Callable[["_Visit"], Answer]) -> Answer:
+        try:
             await visit.read()
             answer = decide(visit)
         except Problem as problem:
             answer = visit.refusal(problem)
             visit.note(outcome="refused")
         visit.note(status=answer.status)
-        return await send(request, answer, stopping=self.stopping, sent=lambda count: visit.note(frames=count))
+        return answer
 
     def _open(self, request: web.Request, dialect: Dialect) -> "_Visit":
         now = self.settings.now()

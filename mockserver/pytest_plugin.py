@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def mockserver(request: pytest.FixtureRequest) -> "Iterator[MockServer]":
-    """A mock server of the test's own, on a free port; set it up with `mockserver.script(…)`."""
+    """A mock server of the test's own, on a free port; set it up with `mockserver.script(…)`.
+
+    Steps that the test leaves over do not fail it: they show in `mockserver.script_left`.
+    """
     try:
         from mockserver import MockServer
     except ModuleNotFoundError as exc:

@@ -75,10 +75,14 @@ class Script:
         elif step.repeats is not None:
             self._waiting[index] = (number, replace(step, repeats=step.repeats - 1))
 
+    def left(self) -> list[Step]:
+        """The steps still to be taken."""
+        with self._lock:
+            return [step for _, step in self._waiting]
+
     def spec(self) -> list[dict[str, Any]]:
         """What is still to be taken, as scripts write it."""
-        with self._lock:
-            return [step.spec() for _, step in self._waiting]
+        return [step.spec() for step in self.left()]
 
 
 def script(path: str | Path) -> tuple[Step, ...]:

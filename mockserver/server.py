@@ -26,7 +26,8 @@ class MockServer:
 
     `script` is a list of steps or the path of a YAML file. With `deployments`, other Azure deployments do not exist;
     without, any name does. With `api_keys`, other keys are refused; without, any key passes. `now` is the clock that
-    `created` reads. OSError if the port is taken, ScriptError if the file is no script.
+    `created` reads. OSError if the port is taken, ScriptError if the file is no script, RuntimeError where a server
+    is started that runs.
     """
 
     def __init__(
@@ -86,14 +87,29 @@ class MockServer:
         """Append steps; they are taken in order, one a request, and afterwards replies are generated again."""
         self._script.extend(steps)
 
+    @property
+    def script_left(self) -> list[Step]:
+        """The steps that no request has taken yet; a step that is taken several times with the times still to come.
+
+        Nothing fails for them: a test that wants its script used up asserts `not mockserver.script_left`.
+        """
+        return self._script.left()
+
     def reset(self) -> None:
         """Forget the journal and all steps, those from the start included."""
         self._script.clear()
         self._journal.clear()
 
+    def _check_idle(self) -> None:
+        if self._running is not None:
+            message = f"the server is already running at {self.url}; leave its `with` first, or start another one"
+            raise RuntimeError(message)
+
     def __enter__(self) -> Self:
-        self._running = _InThread(self)
-        self._running.start()
+        self._check_idle()
+        running = _InThread(self)
+        running.start()
+        self._running = running
         return self
 
     def __exit__(
@@ -104,8 +120,10 @@ class MockServer:
         self._port = self._running = None
 
     async def __aenter__(self) -> Self:
-        self._running = _InLoop(self)
-        await self._running.start()
+        self._check_idle()
+        running = _InLoop(self)
+        await running.start()
+        self._running = running
         return self
 
     async def __aexit__(

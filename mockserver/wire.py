@@ -27,6 +27,10 @@ class BodyTooLarge(Exception):
     """A body over the limit; `args[0]` is its size in bytes."""
 
 
+class ClientLeft(Exception):
+    """The client hung up before the answer had ended; `args[0]` is the response as far as it went."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What one request gets back.
@@ -124,29 +128,42 @@ async def read_body(request: web.Request, *, limit: int) -> bytes:
 async def send(
     request: web.Request, answer: Answer, *, stopping: asyncio.Event, sent: Callable[[int], None]
 ) -> web.StreamResponse:
-    """Write `answer`; `sent` hears of each frame before it goes out. A server that stops drops the connection."""
+    """Write `answer`; `sent` hears of each frame before it goes out. A server that stops drops the connection.
+
+    ClientLeft if the client hangs up before the end.
+    """
     if not await _pause(answer.delay_s, stopping):
         return _hang_up(request)
     if not answer.streamed and answer.cut is None:
         sent(len(answer.frames))
         return web.Response(status=answer.status, headers=answer.safe_headers, body=answer.body)
-    return await _send_frames(request, answer, stopping, sent)
+    response = web.StreamResponse(status=answer.status, headers=answer.safe_headers)
+    response.content_length = answer.full_length
+    return await _send_frames(request, response, answer, stopping, sent)
 
 
 async def _send_frames(
-    request: web.Request, answer: Answer, stopping: asyncio.Event, sent: Callable[[int], None]
+    request: web.Request,
+    response: web.StreamResponse,
+    answer: Answer,
+    stopping: asyncio.Event,
+    sent: Callable[[int], None],
 ) -> web.StreamResponse:
-    response = web.StreamResponse(status=answer.status, headers=answer.safe_headers)
-    response.content_length = answer.full_length
-    await response.prepare(request)
-    for number, frame in enumerate(answer.frames, start=1):
-        if number > 1 and not await _pause(answer.frame_delay_s, stopping):
-            return _hang_up(request, response)
-        sent(number)
-        await response.write(frame)
-    if answer.cut in ("reset", "close"):
-        return await _break_off(request, response, abruptly=answer.cut == "reset")
-    await response.write_eof()
+    gone = 0
+    try:
+        await response.prepare(request)
+        for frame in answer.frames:
+            if gone and not await _pause(answer.frame_delay_s, stopping):
+                return _hang_up(request, response)
+            sent(gone + 1)
+            await response.write(frame)
+            gone += 1
+        if answer.cut in ("reset", "close"):
+            return await _break_off(request, response, abruptly=answer.cut == "reset")
+        await response.write_eof()
+    except ConnectionResetError as exc:  # the socket is known to be dead before the handler is cancelled for it
+        sent(gone)
+        raise ClientLeft(response) from exc
     return response
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import threading
 from typing import Any
 
 import httpx
@@ -57,6 +58,36 @@ def test_a_server_can_start_again(network_allowance: Any) -> None:
             response = httpx.post(server.url + CHAT, headers={"authorization": "Bearer any"}, json=chat())
             assert response.status_code == 200
     assert [exchange.outcome for exchange in server.journal] == ["reply", "generated"]
+
+
+def test_a_running_server_does_not_start_again(serve: Serve) -> None:
+    server = serve()
+    port, threads = server.port, threading.active_count()
+    with pytest.raises(RuntimeError, match=rf"already running at http://127.0.0.1:{port}; leave its `with` first"):
+        server.__enter__()
+    assert (server.port, threading.active_count()) == (port, threads)
+
+
+async def test_nor_does_it_in_a_running_loop(serve: Serve) -> None:
+    with pytest.raises(RuntimeError, match="already running at"):
+        await serve().__aenter__()
+
+
+def test_a_server_that_could_not_start_may_try_again(serve: Serve) -> None:
+    server = MockServer(port=serve().port)
+    for _ in range(2):
+        with pytest.raises(OSError, match="address already in use"), server:
+            pass
+
+
+def test_what_is_left_of_the_script_can_be_asked_for(mockserver: MockServer, http: httpx.Client) -> None:
+    mockserver.script(reply("one"), reply("two").times(3), reply("for embeddings").when(surface="embeddings"))
+    for _ in range(2):
+        http.post(CHAT, json=chat())
+    assert [step.spec() for step in mockserver.script_left] == [
+        {"reply": "two", "times": 2},
+        {"reply": "for embeddings", "when": {"surface": "embeddings"}},
+    ]
 
 
 async def test_many_requests_at_once_are_all_answered(network_allowance: Any) -> None:

@@ -3,6 +3,10 @@
 import json
 import logging
 import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -10,7 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver import MockServer, reply
+from mockserver import MockServer, fault, reply
+from mockserver.journal import Exchange
+from mockserver.steps import Step
 from mockserver.wire import parse_json
 from tests.mockserver.asking import CHAT, chat
 from tests.mockserver.conftest import KEY, Serve
@@ -81,6 +87,55 @@ def test_a_stopping_server_drops_a_slow_stream(network_allowance: Any) -> None:
             server.__exit__(None, None, None)
             with pytest.raises(httpx.RemoteProtocolError):
                 next(pieces)
+        assert not server.journal[0].client_left
+
+
+def hang_up(connection: socket.socket) -> None:
+    """Close with a RST, as a process does that dies with unread data."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def exchange_once(server: MockServer, holds: Callable[[Exchange], bool]) -> Exchange:
+    """The only exchange, as soon as `holds` is true of it."""
+    deadline = time.monotonic() + 10
+    while not (len(server.journal) and holds(server.journal[0])):
+        assert time.monotonic() < deadline, server.journal
+    return server.journal[0]
+
+
+def test_a_client_that_is_gone_when_the_stream_begins_leaves_no_traceback(
+    network_allowance: Any, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    gone = threading.Event()
+    clock = lambda: float(gone.wait(10))  # noqa: E731 - holds the request until the client has hung up
+    with caplog.at_level(logging.WARNING), MockServer(now=clock) as server:
+        network_allowance.allow(server.host, server.port)
+        connection = socket.create_connection((server.host, server.port), timeout=10)
+        connection.sendall(request(CHAT, json.dumps(chat(stream=True)).encode()))
+        hang_up(connection)
+        gone.set()
+        exchange = exchange_once(server, lambda one: one.client_left)
+    assert exchange.status == 200
+    assert exchange.frames < 4
+    assert not caplog.records
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("step", [reply("one two three", chunk_delay_s=60), fault.hang()])
+def test_the_journal_says_that_the_client_left(serve: Serve, step: Step) -> None:
+    server = serve(script=[step])
+    with socket.create_connection((server.host, server.port), timeout=10) as connection:
+        connection.sendall(request(CHAT, json.dumps(chat(stream=True)).encode()))
+        waits_at = 1 if step.action.label == "reply" else 0
+        exchange_once(server, lambda one: one.status == 200 and one.frames == waits_at)
+    exchange = exchange_once(server, lambda one: one.client_left)
+    assert exchange.frames == waits_at
+
+
+def test_a_client_that_stays_is_not_said_to_have_left(mockserver: MockServer, http: httpx.Client) -> None:
+    assert http.post(CHAT, json=chat(stream=True)).text.endswith("[DONE]\n\n")
+    assert not mockserver.journal[0].client_left
 
 
 def test_a_large_script_is_refused_by_its_size(serve: Serve) -> None:
