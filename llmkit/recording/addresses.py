@@ -16,7 +16,6 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 OPENAI = "https://api.openai.com/v1"
 AZURE = "https://resource.openai.azure.com"
-LOOPBACK = "http://localhost"
 
 _AZURE_HOST = re.compile(r"\.(openai\.azure\.(com|us|cn)|cognitiveservices\.azure\.(com|us)|services\.ai\.azure\.com)$")
 _AZURE_PATH = re.compile(r"^/openai/(deployments|v1)(/|$)")
@@ -109,8 +108,6 @@ class Provider:
             return "https://api.openai.com", parts.path
         if address == Address.of(self.azure_endpoint):
             return AZURE, parts.path
-        if address.is_local:
-            return LOOPBACK, parts.path
         is_default = _DEFAULT_PORTS.get(parts.scheme) == address.port
         return f"{parts.scheme}://{address.host}{'' if is_default else f':{address.port}'}", parts.path
 

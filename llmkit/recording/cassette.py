@@ -8,19 +8,27 @@ Files that vcrpy, pytest-recording or a ``parsed_body`` serializer wrote are rea
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
 from llmkit.recording.errors import BrokenCassette, RecordingError
 from llmkit.recording.spelling import indented, respelled, spelling_of
+
+try:
+    import fcntl
+except ImportError:  # Windows, where two processes that record into one file may lose a recording
+    fcntl = None  # type: ignore[assignment]  # there is no such module
 
 FORMAT = "llmkit/1"
 
@@ -68,7 +76,12 @@ def load(path: Path) -> list[Interaction]:
     Raises `BrokenCassette`, with the line, for a file that is empty, truncated, no YAML or no cassette, and
     FileNotFoundError if there is none.
     """
-    raw = path.read_bytes()
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise BrokenCassette(path, 1, f"it can't be read: {error.strerror or error}") from None
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -116,6 +129,16 @@ def save(path: Path, interactions: Iterable[Interaction]) -> None:
         raise RecordingError(f"can't write the cassette {path}: {error}") from error
 
 
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes of this machine from changing the cassette at ``path`` for the duration of a block."""
+    name = hashlib.sha256(str(path.absolute()).encode()).hexdigest()
+    with (Path(tempfile.gettempdir()) / f"llmkit-{name[:32]}.lock").open("ab") as file:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 class _Misshapen(Exception):
     """Valid YAML that is no cassette; ``where`` is the path to the offending value."""
 
@@ -152,7 +175,7 @@ def _interaction(entry: object, index: int) -> Interaction:
     if not isinstance(entry, dict):
         raise _Misshapen("an interaction is a mapping of 'request' and 'response'", *where)
     request, response = entry.get("request"), entry.get("response")
-    if not isinstance(request, dict) or not isinstance(request.get("uri"), str) or not request.get("method"):
+    if not isinstance(request, dict) or not isinstance(request.get("method"), str) or not _is_uri(request.get("uri")):
         raise _Misshapen("a request needs 'method' and 'uri'", *where, "request")
     if not isinstance(response, dict) or "status" not in response:
         raise _Misshapen("a response needs a 'status'", *where, "response")
@@ -160,6 +183,15 @@ def _interaction(entry: object, index: int) -> Interaction:
         return Interaction(request=_read_request(request), response=_read_response(response))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _Misshapen(f"it can't be read: {error}", *where) from None
+
+
+def _is_uri(uri: object) -> bool:
+    if not isinstance(uri, str):
+        return False
+    try:
+        return bool(urlsplit(uri).path or urlsplit(uri).netloc)
+    except ValueError:
+        return False
 
 
 def _read_request(entry: Mapping[str, Any]) -> Request:
@@ -174,6 +206,8 @@ def _read_request(entry: Mapping[str, Any]) -> Request:
 def _read_response(entry: Mapping[str, Any]) -> Response:
     status = entry["status"]
     code, reason = (status["code"], status.get("message") or "") if isinstance(status, dict) else (status, "")
+    if not 100 <= int(code) <= 599:
+        raise ValueError(f"status {code!r} is none of HTTP")
     body = entry.get("body")
     if body is None and "parsed_body" in entry:
         body = {"string": entry["parsed_body"]}

@@ -1,7 +1,7 @@
 """Is this the same request? One key a request; equal keys, same request.
 
-Method, stable address, query (in any order) and the meaning of the body: JSON compares without regard to the order of
-keys, to escapes and to the spelling of numbers (1, 1.0 and 1e0 are one number); multipart bodies without regard to
+Method, stable address, query (in any order), range and the meaning of the body: JSON compares without regard to the
+order of keys, to escapes and to the spelling of numbers (1, 1.0 and 1e0 are one number); multipart bodies without regard to
 their random boundary; any other body by its bytes.
 """
 
@@ -23,7 +23,8 @@ def key(request: Request) -> str:
     """Return the key of ``request``, which is scrubbed and under its stable address."""
     parts = urlsplit(request.uri)
     query = sorted(parse_qsl(parts.query, keep_blank_values=True))
-    facts = (request.method.upper(), f"{parts.scheme}://{parts.netloc}", parts.path or "/", query)
+    part = _header(request.headers, "range")
+    facts = (request.method.upper(), f"{parts.scheme}://{parts.netloc}", parts.path or "/", query, part)
     digest = hashlib.sha256(json.dumps(facts).encode("utf-8", "surrogatepass"))
     digest.update(_body_meaning(request))
     return digest.hexdigest()
@@ -34,7 +35,7 @@ def canonical_json(body: bytes) -> bytes | None:
     try:
         value = json.loads(body, parse_float=_Number, parse_int=_Number, parse_constant=_Number)
         return json.dumps(_plain(value), sort_keys=True, separators=(",", ":")).encode("utf-8")
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, ArithmeticError):  # an exponent can be too large even for Decimal
         return None
 
 

@@ -1,8 +1,7 @@
 """Where tapes meet vcrpy: the only module, with `interception`, that imports it.
 
-vcrpy finds and patches the HTTP clients; its stubs ask a `vcr.cassette.Cassette`, and that is here a thin face of the
-`Deck`, whose tape decides. What is private to vcrpy and used here: ``CassettePatcherBuilder`` and the cassette's methods
-that its stubs call.
+vcrpy's `CassettePatcherBuilder` finds the HTTP clients and puts stubs in place: its own, and those of `interception`.
+Its own ask a `vcr.cassette.Cassette`, and that is here a thin face of the `Deck`, whose tape decides.
 """
 
 from __future__ import annotations
@@ -94,12 +93,12 @@ class _Face(VcrCassette):  # type: ignore[misc]  # vcrpy ships no types
     """What vcrpy's stubs take for their cassette: the tape that is playing."""
 
     def __init__(self) -> None:
-        super().__init__(os.devnull, skip_patchers=OWN_CLIENTS, custom_patches=patches(_deck, self))
+        super().__init__(os.devnull, skip_patchers=OWN_CLIENTS, custom_patches=tuple(patches(_deck, self)))
 
     @property
     def write_protected(self) -> bool:
         tape = _deck.tape
-        return tape is not None and tape.mode == "none"
+        return tape is not None and (tape.mode == "none" or tape.broken is not None)
 
     def filter_request(self, request: Any) -> Any:
         return None if _deck.tape_for(request.uri) is None else request

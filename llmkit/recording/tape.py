@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -15,7 +15,7 @@ from typing import Literal, get_args
 from llmkit.recording import cassette, content_coding, diff, match
 from llmkit.recording.addresses import AZURE, Address, Provider
 from llmkit.recording.cassette import Interaction, Request, Response
-from llmkit.recording.errors import CassetteMiss, RecordingError
+from llmkit.recording.errors import BrokenCassette, CassetteMiss, RecordingError
 from llmkit.recording.ledger import Ledger
 from llmkit.recording.scrub import Scrubber, credentials
 
@@ -94,7 +94,7 @@ class Take:
         if ended == "closed" and _is_whole(self.headers, body):
             ended = ""
         response = Response(status=self.status, reason=self.reason, headers=self.headers, body=body, ended=ended)
-        self._tape.complete(self._entry, self.asked, response)
+        self._tape.complete(self._entry, response)
 
 
 def _is_whole(headers: Mapping[str, Sequence[str]], body: bytes) -> bool:
@@ -107,24 +107,45 @@ class Tape:
     """The interactions of one cassette file, in use.
 
     Safe to use from several threads. Identical requests get their recordings in the order in which they were recorded.
+    Raises `BrokenCassette` for a file that is not whole; with ``is_patient`` only when the first request is asked.
+    ``remedy`` is the command that records what is missing; ``miss`` is the error to raise for that.
     """
 
-    def __init__(self, path: Path, *, mode: Mode = "none", scope: Scope | None = None, remedy: str = "") -> None:
-        try:
-            stored = cassette.load(path)
-        except FileNotFoundError:
-            stored = []
+    def __init__(
+        self,
+        path: Path,
+        *,
+        mode: Mode = "none",
+        scope: Scope | None = None,
+        remedy: str = "use_cassette(…, record='new_episodes')",
+        miss: type[CassetteMiss] = CassetteMiss,
+        is_patient: bool = False,
+    ) -> None:
         self.path = path
         self.mode: Mode = ("none" if path.exists() else "new_episodes") if mode == "once" else mode
         self.scope = scope or Scope()
         self.ledger = Ledger()
         self.misses: list[CassetteMiss] = []
+        self.broken: BrokenCassette | None = None
+        self._remedy = remedy
+        self._miss_type = miss
         self._takes: list[Take] = []
-        self._remedy = remedy or "use_cassette(…, record='new_episodes')"
         self._scrubber = Scrubber.from_environment()
         self._lock = threading.Lock()
         self._entries: list[_Entry] = []
         self._index: dict[str, list[_Entry]] = defaultdict(list)
+        try:
+            self._load()
+        except BrokenCassette as error:
+            if not is_patient:
+                raise
+            self.broken = error
+
+    def _load(self) -> None:
+        try:
+            stored = cassette.load(self.path)
+        except FileNotFoundError:
+            return
         for interaction in stored:
             written = self._written(interaction.request)
             self._add(_Entry(written, match.key(written), interaction.response, is_new=False))
@@ -132,12 +153,12 @@ class Tape:
     @property
     def interactions(self) -> list[Interaction]:
         """What the tape holds now, old and new, without what is still on its way."""
-        return [Interaction(request=e.asked, response=e.response) for e in self._entries if e.response is not None]
+        return [_interaction(entry) for entry in self._entries if entry.response is not None]
 
     @property
-    def is_dirty(self) -> bool:
-        """Whether there is anything new to save."""
-        return any(entry.is_new and entry.response is not None for entry in self._entries)
+    def unanswered(self) -> list[Asked]:
+        """The requests that were sent and got no reply: there is nothing of them to replay."""
+        return [take.asked for take in self._takes if not take.status]
 
     def ask(self, request: Request) -> Asked:
         """Take up ``request``, to be given to `play` and `take`."""
@@ -150,6 +171,9 @@ class Tape:
 
     def play(self, asked: Asked) -> Response | None:
         """Return the next recording of ``asked``, or None where it is to be recorded; raises `CassetteMiss`."""
+        __tracebackhide__ = True
+        if self.broken is not None:
+            raise self.broken
         with self._lock:
             entry = self._next(asked)
             if entry is not None:
@@ -171,39 +195,42 @@ class Tape:
             self._takes.append(take)
         return take
 
-    def complete(self, entry: _Entry, asked: Asked, response: Response) -> None:
+    def complete(self, entry: _Entry, response: Response) -> None:
         """Put ``response`` in the place that was kept for it, decoded and without secrets."""
-        scrubber = self._scrubber.knowing(credentials(asked.sent))
-        entry.response = scrubber.response(content_coding.decoded(response))
+        plain = content_coding.decoded(response)
+        self._learn(credentials(plain))
+        entry.response = self._scrubber.response(plain)
         self.ledger.record(entry.response)
 
     def save(self, *, is_complete: bool = True) -> bool:
         """Write what is new; tell whether there was anything.
 
-        In mode ``all`` the new recordings replace the old ones; unless ``is_complete``, those old ones stay that
-        nothing new stands for, so that a run that failed half-way loses nothing.
+        Unless ``is_complete``, the run that recorded it failed: then refusals and replies that broke off are not kept,
+        lest they be replayed for ever. In mode ``all`` the new recordings replace the old ones; after a failed run only
+        those that something new stands for, so that nothing is lost.
         """
         for take in [take for take in self._takes if take.status]:
             take.finish(ended="closed")
-        if not self.is_dirty:
+        new = [e for e in self._entries if e.is_new and e.response and (is_complete or _is_good(e.response))]
+        if not new:
             return False
-        cassette.save(
-            self.path,
-            [
-                Interaction(request=e.asked, response=e.response)
-                for e in self._kept(is_complete=is_complete)
-                if e.response
-            ],
-        )
+        with cassette.locked(self.path):
+            kept = [] if self.mode == "all" and is_complete else self._stored(without=new)
+            # what was learnt to be a secret after it was first seen goes now
+            fresh = [self._scrubber.interaction(_interaction(entry)) for entry in new]
+            cassette.save(self.path, [*kept, *fresh])
         for entry in self._entries:
             entry.is_new = False
         return True
 
-    def _kept(self, *, is_complete: bool) -> list[_Entry]:
-        if self.mode != "all":
-            return self._entries
-        renewed = {entry.key for entry in self._entries if entry.is_new}
-        return [e for e in self._entries if e.is_new or (not is_complete and e.key not in renewed)]
+    def _stored(self, *, without: list[_Entry]) -> list[Interaction]:
+        """Return what the file holds now (another process may have added to it), as far as it is to stay."""
+        try:
+            stored = cassette.load(self.path)
+        except FileNotFoundError:
+            return []
+        renewed = {entry.key for entry in without} if self.mode == "all" else set()
+        return [one for one in stored if match.key(self._written(one.request)) not in renewed]
 
     def _add(self, entry: _Entry) -> None:
         self._entries.append(entry)
@@ -215,18 +242,33 @@ class Tape:
         return next((entry for entry in self._index.get(asked.key, ()) if not entry.was_played), None)
 
     def _written(self, request: Request) -> Request:
+        self._learn(credentials(request))
         return self._scrubber.request(replace(request, uri=self.scope.provider().stable(request.uri)))
 
-    def _miss(self, asked: Asked) -> CassetteMiss:
-        message = diff.explain_miss(
-            asked.written,
-            [entry.asked for entry in self._entries],
-            path=self.path,
-            played=sum(entry.was_played for entry in self._entries),
-            same=len(self._index.get(asked.key, ())),
-            remedy=self._remedy,
+    def _learn(self, secrets: Iterable[str]) -> None:
+        self._scrubber = self._scrubber.knowing(secrets)
+
+    def left_off(self, recorded: Response) -> CassetteMiss:
+        """Return the miss for a client that reads on where it closed the connection while recording."""
+        return self._missed(
+            "the recording ends here: while it was made, the application closed the connection after "
+            f"{len(recorded.body)} bytes. Let it read on, and record again: {self._remedy}"
         )
-        miss = CassetteMiss(message)
+
+    def _miss(self, asked: Asked) -> CassetteMiss:
+        return self._missed(
+            diff.explain_miss(
+                asked.written,
+                [entry.asked for entry in self._entries],
+                path=self.path,
+                played=sum(entry.was_played for entry in self._entries),
+                same=len(self._index.get(asked.key, ())),
+                remedy=self._remedy,
+            )
+        )
+
+    def _missed(self, message: str) -> CassetteMiss:
+        miss = self._miss_type(message)
         self.misses.append(miss)
         return miss
 
@@ -240,3 +282,12 @@ class Tape:
                 f"can't record {request.method} {self.scope.provider().stable(request.uri)}: the environment has no "
                 "key or no endpoint for it. Set OPENAI_API_KEY, or AZURE_OPENAI_ENDPOINT and AZURE_OPENAI_API_KEY"
             )
+
+
+def _interaction(entry: _Entry) -> Interaction:
+    assert entry.response is not None  # noqa: S101 - asked for entries that have one only
+    return Interaction(request=entry.asked, response=entry.response)
+
+
+def _is_good(response: Response) -> bool:
+    return response.status < 400 and not response.ended

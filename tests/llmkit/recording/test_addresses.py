@@ -23,7 +23,7 @@ AZURE_CHAT = "https://resource.openai.azure.com/openai/deployments/chat/chat/com
         (Provider(), CHAT, CHAT),
         (GATEWAY, CHAT, CHAT),
         (Provider(), "http://127.0.0.1:9/v1/chat/completions", CHAT),
-        (Provider(), "http://[::1]:9/x", "http://localhost/x"),
+        (Provider(), "http://[::1]:9/x", "http://localhost:9/x"),
         (Provider(), AZURE_CHAT.replace("resource", "my-own"), AZURE_CHAT),
         (Provider(), AZURE_CHAT.replace("resource.openai.azure.com", "llm.corp.example"), AZURE_CHAT),
         (Provider(azure_endpoint="https://llm.corp.example"), "https://llm.corp.example/x",

@@ -109,6 +109,13 @@ def test_every_truncation_is_refused(path: Path) -> None:
         ("interactions:\n- request:\n    method: GET\n  response: {status: 200}\n", 3, "needs 'method' and 'uri'"),
         ("interactions:\n- request: {method: GET, uri: /}\n  response:\n    body: x\n", 4, "needs a 'status'"),
         ("interactions:\n- request: {method: GET, uri: /}\n  response: {status: x}\n", 2, "can't be read"),
+        (
+            "interactions:\n- request: {method: GET, uri: 'http://[bad'}\n  response: {status: 200}\n",
+            2,
+            "needs 'method' and",
+        ),
+        ("interactions:\n- request: {method: [1], uri: /}\n  response: {status: 200}\n", 2, "needs 'method' and 'uri'"),
+        ("interactions:\n- request: {method: GET, uri: /}\n  response: {status: 99}\n", 2, "status 99 is none of HTTP"),
         ("interactions:\n- 5\n", 2, "a mapping of 'request' and 'response'"),
         ("format: llmkit/9\ninteractions: []\nend: 0\n", 1, "unknown format 'llmkit/9'"),
         ("format: llmkit/1\ninteractions: []\nend: 3\n", 3, "ends with 3 instead of 0"),
@@ -121,6 +128,12 @@ def test_a_broken_file_is_refused_with_its_line(path: Path, text: str, line: int
     with pytest.raises(BrokenCassette, match=problem) as caught:
         load(path)
     assert caught.value.line == line
+
+
+def test_a_directory_in_its_place_is_refused(path: Path) -> None:
+    path.mkdir(parents=True)
+    with pytest.raises(BrokenCassette, match="it can't be read: Is a directory"):
+        load(path)
 
 
 def test_bytes_that_are_no_utf8_are_refused_with_their_line(path: Path) -> None:

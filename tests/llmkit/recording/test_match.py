@@ -51,6 +51,18 @@ def test_a_huge_exponent_costs_nothing() -> None:
     assert asked(b"[1e999999999]") == asked(b"[10e999999998]")
 
 
+def test_an_exponent_beyond_all_arithmetic_compares_by_its_bytes() -> None:
+    assert asked(b"[1e99999999999999999999]") != asked(b"[2e99999999999999999999]")
+
+
+def test_another_range_of_a_file_is_another_request() -> None:
+    first, second = (
+        key(Request(method="GET", uri="https://a.test/file", headers={"Range": [f"bytes={part}"]}))
+        for part in ("0-9", "10-19")
+    )
+    assert first != second
+
+
 def test_the_order_of_a_list_matters() -> None:
     assert asked(b"[1, 2]") != asked(b"[2, 1]")
 

@@ -1,0 +1,143 @@
+"""http.client, and so urllib.request: a reply is recorded whole before the application sees it.
+
+Connections of urllib3 derive from http.client's but have a stub of their own, one floor up, and pass here.
+"""
+
+from __future__ import annotations
+
+import functools
+import http.client
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from llmkit.recording.cassette import Request, Response
+from llmkit.recording.deck import Deck
+from llmkit.recording.tape import Take
+
+_FRAMING = ("content-length", "transfer-encoding")
+_PENDING = "_llmkit_pending"
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def patches(deck: Deck) -> Iterator[tuple[object, str, object]]:
+    """Yield the patches of the connection."""
+    connection: Any = http.client.HTTPConnection
+    sends = _send_request(deck, connection._send_request)  # noqa: SLF001 - the one place that sees a request whole
+    yield connection, "_send_request", sends
+    yield connection, "getresponse", _getresponse(connection.getresponse)
+
+
+def _send_request(deck: Deck, real: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(real)
+    def send_request(
+        connection: Any,
+        method: str,
+        url: str,
+        body: Any,
+        headers: Mapping[str, str],
+        encode_chunked: bool,  # noqa: FBT001 - http.client's signature
+    ) -> None:
+        __tracebackhide__ = True
+        absolute = url_of(connection, url)
+        tape = None if _has_a_stub_above(connection) else deck.tape_for(absolute)
+        if tape is None:
+            real(connection, method, url, body, headers, encode_chunked)
+            return
+        content = body_bytes(body)
+        listed = {name: [str(value)] for name, value in headers.items()}
+        asked = tape.ask(Request(method=method, uri=absolute, headers=listed, body=content or b""))
+        recorded = tape.play(asked)
+        setattr(connection, _PENDING, recorded or tape.take(asked))
+        if recorded is None:
+            real(connection, method, url, content, headers, False)  # noqa: FBT003 - as http.client calls it
+
+    return send_request
+
+
+def _getresponse(real: Callable[[Any], http.client.HTTPResponse]) -> Callable[[Any], http.client.HTTPResponse]:
+    @functools.wraps(real)
+    def getresponse(connection: Any) -> http.client.HTTPResponse:
+        pending = connection.__dict__.pop(_PENDING, None)
+        if pending is None:
+            return real(connection)
+        if isinstance(pending, Response):
+            return _rebuilt(pending)
+        return _rebuilt(_recorded(pending, real(connection)))
+
+    return getresponse
+
+
+def _recorded(take: Take, live: http.client.HTTPResponse) -> Response:
+    headers = listed(live.getheaders())
+    take.status, take.reason, take.headers = live.status, live.reason, headers
+    ended = ""
+    try:
+        take.chunks.append(live.read())
+    except (OSError, http.client.HTTPException) as error:
+        take.chunks.append(getattr(error, "partial", b""))
+        ended = f"{type(error).__name__}: {error}"
+    take.finish(ended=ended)
+    return Response(status=live.status, reason=live.reason, headers=headers, body=b"".join(take.chunks), ended=ended)
+
+
+def _rebuilt(response: Response) -> http.client.HTTPResponse:
+    """Return a reply of http.client's own kind, as if ``response`` had just come from a socket."""
+    lines = [f"HTTP/1.1 {response.status} {response.reason}", *(f"{n}: {v}" for n, v in framed(response)), "", ""]
+    head = "\r\n".join(lines)
+    reply = http.client.HTTPResponse(_Socket(head.encode("latin-1", "replace") + response.body))  # type: ignore[arg-type]  # all that it uses of one
+    reply.begin()
+    return reply
+
+
+class _Socket:
+    """What http.client's reply needs of a socket."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def makefile(self, _mode: str) -> io.BytesIO:
+        return io.BytesIO(self._data)
+
+
+def url_of(connection: Any, url: str) -> str:
+    """Return the absolute URL of a request for ``url`` on ``connection``."""
+    if "://" in url:
+        return url  # through a proxy
+    scheme = "https" if isinstance(connection, http.client.HTTPSConnection) else "http"
+    host, port = connection._tunnel_host or connection.host, connection._tunnel_port or connection.port  # noqa: SLF001
+    shown = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{shown}{'' if port == _DEFAULT_PORTS[scheme] else f':{port}'}{url}"
+
+
+def body_bytes(body: Any) -> bytes | None:
+    """Return a request's body, in any of the forms that http.client takes, as the bytes that are sent."""
+    if body is None or isinstance(body, bytes):
+        return body
+    if isinstance(body, str):
+        return body.encode("latin-1" if body.isascii() else "utf-8")
+    if hasattr(body, "read"):
+        return body_bytes(body.read())
+    if isinstance(body, (bytearray, memoryview)):
+        return bytes(body)
+    if isinstance(body, Iterable):
+        return b"".join(body_bytes(part) or b"" for part in body)
+    raise TypeError(f"a request's body is text, bytes, a file or an iterable of those, not {type(body).__name__}")
+
+
+def _has_a_stub_above(connection: object) -> bool:
+    return any(kind.__module__.startswith("urllib3.") for kind in type(connection).__mro__)
+
+
+def framed(response: Response) -> list[tuple[str, str]]:
+    """Return the headers that go with the body as it is now; one that broke off is shorter than its length says."""
+    kept = [(n, v) for n, vs in response.headers.items() if n.lower() not in _FRAMING for v in vs]
+    return [*kept, ("Content-Length", str(len(response.body) + bool(response.ended)))]
+
+
+def listed(headers: Iterable[tuple[str, str]]) -> dict[str, Sequence[str]]:
+    """Return ``headers``, pairs of name and value, as a cassette lists them."""
+    found: dict[str, list[str]] = {}
+    for name, value in headers:
+        found.setdefault(name, []).append(value)
+    return dict(found)

@@ -1,0 +1,90 @@
+"""urllib3, and so requests: a reply is recorded whole before the application sees it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import io
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from llmkit.recording.cassette import Request, Response
+from llmkit.recording.deck import Deck
+from llmkit.recording.interception.http_client import body_bytes, framed, listed
+from llmkit.recording.tape import Take
+
+
+def patches(deck: Deck, module: Any) -> Iterator[tuple[object, str, object]]:
+    """Yield the patch of the pool, where one request is sent on one connection."""
+    pool = module.connectionpool.HTTPConnectionPool
+    yield pool, "_make_request", _make_request(deck, module, pool._make_request)  # noqa: SLF001 - retries lie above
+
+
+def _make_request(deck: Deck, module: Any, real: Callable[..., Any]) -> Callable[..., Any]:
+    signature = inspect.signature(real)
+
+    @functools.wraps(real)
+    def make_request(*args: Any, **options: Any) -> Any:
+        __tracebackhide__ = True
+        call = signature.bind(*args, **options).arguments
+        pool, headers = call["self"], dict(call.get("headers") or {})
+        absolute = _absolute(pool, call["url"])
+        tape = deck.tape_for(absolute)
+        if tape is None:
+            return real(*args, **options)
+        call["body"] = body_bytes(call.get("body"))
+        sent = {str(name): [_text(value)] for name, value in headers.items()}
+        asked = tape.ask(Request(method=call["method"], uri=absolute, headers=sent, body=call["body"] or b""))
+        recorded = tape.play(asked)
+        if recorded is None:
+            take = tape.take(asked)
+            live = real(**{**call, "preload_content": False, "decode_content": False})
+            recorded = _recorded(module, take, live)
+        return _rebuilt(module, recorded, call)
+
+    return make_request
+
+
+def _absolute(pool: Any, url: str) -> str:
+    if "://" in url:
+        return url  # through a proxy
+    host = f"[{pool.host}]" if ":" in pool.host else pool.host
+    return f"{pool.scheme}://{host}{f':{pool.port}' if pool.port else ''}{url}"
+
+
+def _recorded(module: Any, take: Take, live: Any) -> Response:
+    take.status, take.reason, take.headers = live.status, live.reason or "", listed(live.headers.items())
+    ended = ""
+    try:
+        for chunk in live.stream(decode_content=False):
+            take.chunks.append(chunk)
+    except (OSError, module.exceptions.HTTPError) as error:
+        ended = f"{type(error).__name__}: {error}"
+    live.release_conn()
+    take.finish(ended=ended)
+    body = b"".join(take.chunks)
+    return Response(status=take.status, reason=take.reason, headers=take.headers, body=body, ended=ended)
+
+
+def _rebuilt(module: Any, response: Response, call: dict[str, Any]) -> Any:
+    """Return a reply of urllib3's own kind, as if ``response`` had just come over the connection of ``call``."""
+    reply = module.response.HTTPResponse(
+        body=io.BytesIO(response.body),
+        headers=module.HTTPHeaderDict(framed(response)),
+        status=response.status,
+        reason=response.reason,
+        version=11,
+        version_string="HTTP/1.1",
+        preload_content=call.get("preload_content", True),
+        decode_content=call.get("decode_content", True),
+        enforce_content_length=True,
+        request_method=call["method"],
+        request_url=call["url"],
+        retries=call.get("retries"),
+    )
+    reply._connection, reply._pool = call.get("response_conn"), call["self"]  # noqa: SLF001 - as urllib3 does here
+    return reply
+
+
+def _text(value: Any) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
