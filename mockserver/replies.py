@@ -3,16 +3,27 @@
 import json as codec
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from typing_extensions import override
 
 from mockserver.calls import Call
+from mockserver.options import BadOption, Json, Rule, Seconds, Vector, check, demand, suggestion
 from mockserver.steps import Action, Moment, Step
 from mockserver.surfaces import Scripted
 from mockserver.wire import Answer
 
-_FINISH_REASONS = ("stop", "length", "tool_calls", "content_filter", "function_call")
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "function_call"]
+Name = Annotated[str, Rule("the name of a function", bool)]
+ToolCalls = Annotated[
+    Sequence[Mapping[str, Any]],
+    Rule(
+        'a list of objects with "name" and "arguments"', lambda calls: all(isinstance(call, Mapping) for call in calls)
+    ),
+]
+
+_CALL = ("arguments", "name")
+_GENERATED: Any = object()  # what `json` is by default: None is a body too
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +50,15 @@ class Reply(Action):
     @override
     def answer(self, moment: Moment) -> Answer:
         """The normal answer with the scripted content, late where that is wanted."""
+        whole = "json" in self.options  # then nothing is generated: it would not be sent, and might not be possible
         scripted = Scripted(
-            text=self.options.get("text"),
+            text="" if whole else self.options.get("text"),
             tool_calls=tuple(self.options.get("tool_calls", ())),
             finish_reason=self.options.get("finish_reason"),
             embedding=self._vector(),
         )
         answer = moment.normal(scripted)
-        if "json" in self.options:
+        if whole:
             headers = {**answer.headers, "content-type": "application/json"}
             answer = Answer(status=200, headers=headers, frames=(moment.dialect.encode(self.options["json"]),))
         delays = (self.options.get("delay_s", 0.0), self.options.get("chunk_delay_s", 0.0))
@@ -66,62 +78,50 @@ class Reply(Action):
 def reply(
     text: str | None = None,
     *,
-    tool_calls: Sequence[Mapping[str, Any]] | None = None,
-    json: Any = None,
-    embedding: Sequence[float] | None = None,
-    finish_reason: str | None = None,
-    delay_s: float | None = None,
-    chunk_delay_s: float | None = None,
+    tool_calls: ToolCalls | None = None,
+    json: Json = _GENERATED,
+    embedding: Vector | None = None,
+    finish_reason: FinishReason | None = None,
+    delay_s: Seconds | None = None,
+    chunk_delay_s: Seconds | None = None,
 ) -> Step:
     """A step that answers with this content; what is not given is generated.
 
-    `tool_calls` are `{"name": …, "arguments": {…}}`; `json` is a whole body, sent as it is; `embedding` serves every
-    input. `delay_s` passes before the answer, `chunk_delay_s` between the events of a stream.
+    `tool_calls` are `{"name": …, "arguments": {…}}`; `json` is a whole body, sent as it is, None as `null`; `embedding`
+    serves every input. `delay_s` passes before the answer, `chunk_delay_s` between the events of a stream. ValueError
+    for what could not be sent.
     """
     given = {
         "text": text,
-        "tool_calls": None if tool_calls is None else [dict(one) for one in tool_calls],
-        "json": json,
-        "embedding": None if embedding is None else list(embedding),
+        "tool_calls": tool_calls,
+        "embedding": embedding,
         "finish_reason": finish_reason,
         "delay_s": delay_s,
         "chunk_delay_s": chunk_delay_s,
     }
     options = {name: value for name, value in given.items() if value is not None}
-    for name, value in options.items():
-        _check(name, value)
-    return Step(Reply(options))
+    options |= {} if json is _GENERATED else {"json": json}
+    check(reply, options)
+    for index, call in enumerate(tool_calls or ()):
+        _check_call(f"tool_calls[{index}]", call)
+    return Step(Reply(_copied(options)))
 
 
-def _check(name: str, value: Any) -> None:
-    """Scripts come from files and sockets: refuse what could not be sent."""
-    match name:
-        case "text":
-            _demand(isinstance(value, str), name, value, "a text")
-        case "finish_reason":
-            _demand(value in _FINISH_REASONS, name, value, f"one of {', '.join(_FINISH_REASONS)}")
-        case "delay_s" | "chunk_delay_s":
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            _demand(number and value >= 0, name, value, "seconds from 0 on")
-        case "embedding":
-            _demand(
-                bool(value) and all(isinstance(one, int | float) for one in value), name, value, "a list of numbers"
-            )
-        case "tool_calls":
-            for call in value:
-                _demand(isinstance(call.get("name"), str), name, call, 'objects with "name" and "arguments"')
-        case "json":
-            _demand(_is_json(value), name, value, "what JSON can express")
+def _check_call(where: str, call: Mapping[str, Any]) -> None:
+    """Refuse what is no call of a function; a mistyped key would be left out in silence."""
+    for key in call:
+        if key not in _CALL:
+            raise BadOption("tool_calls", f"{where} has an unknown key {key!r}; {suggestion(key, _CALL)}")
+    demand(f"{where}.name", Name, call.get("name"), option="tool_calls")
+    demand(f"{where}.arguments", Json, call.get("arguments"), option="tool_calls")
 
 
-def _demand(holds: bool, name: str, value: Any, takes: str) -> None:  # noqa: FBT001 - reads as an assertion
-    if not holds:
-        raise ValueError(f"{name} is {value!r}; it takes {takes}")
+def _copied(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options out of reach of whoever made them, as JSON has them."""
+    parsed: dict[str, Any] = codec.loads(codec.dumps(dict(options), default=_as_json))
+    return parsed
 
 
-def _is_json(value: Any) -> bool:
-    try:
-        codec.dumps(value)
-    except (TypeError, ValueError):
-        return False
-    return True
+def _as_json(value: Any) -> Any:
+    """Mappings and sequences of other kinds than dict and list."""
+    return dict(value) if isinstance(value, Mapping) else list(value)

@@ -1,6 +1,5 @@
 """Scripts: ordered steps, written in Python, YAML or JSON, taken one a request."""
 
-import difflib
 import inspect
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,6 +12,7 @@ import yaml
 from mockserver import faults
 from mockserver.calls import Call
 from mockserver.matching import Condition
+from mockserver.options import BadOption, shown, suggestion
 from mockserver.replies import reply
 from mockserver.steps import Step
 
@@ -102,7 +102,30 @@ def from_yaml(text: str, *, source: str) -> tuple[Step, ...]:
         data = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as exc:
         raise ScriptError(f"{source}: this is not YAML: {exc}") from exc
+    twice = _repeated_key(root)
+    if twice is not None:
+        line = twice.start_mark.line + 1
+        raise ScriptError(f"{source}:{line}: the key {twice.value!r} is there twice; leave one of them out")
     return from_data(data, source=source, line_of=_lines_of(root))
+
+
+def _repeated_key(root: Any) -> Any:
+    """The first key that its mapping has already, None if there is none: YAML would take the last in silence."""
+    waiting, known = [root], set()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in known:  # an alias
+            continue
+        known.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting += reversed(node.value)
+        elif isinstance(node, yaml.MappingNode):
+            keys = [(key.tag, key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+            for index, (key, _) in enumerate(node.value):
+                if (key.tag, key.value) in keys[:index] and key.value != "<<":
+                    return key
+            waiting += [value for _, value in reversed(node.value)]
+    return None
 
 
 def _lines_of(root: Any) -> LineOf:
@@ -128,11 +151,11 @@ def from_data(data: Any, *, source: str, line_of: LineOf = lambda _path: None) -
     if isinstance(data, list):
         return tuple(reader.step(item, (index,)) for index, item in enumerate(data))
     if not isinstance(data, dict):
-        raise reader.error((), f"a script is a mapping with `steps:`, not {data!r}")
+        raise reader.error((), f"a script is a mapping with `steps:`, not {shown(data)}")
     reader.check_keys(data, ("steps",), ())
     steps = data.get("steps")
     if not isinstance(steps, list):
-        raise reader.error(("steps",), f"steps is {steps!r}; it takes a list")
+        raise reader.error(("steps",), f"steps is {shown(steps)}; it takes a list")
     return tuple(reader.step(item, ("steps", index)) for index, item in enumerate(steps))
 
 
@@ -155,7 +178,7 @@ class _Reader:
 
     def step(self, data: Any, path: tuple[str | int, ...]) -> Step:
         if not isinstance(data, dict) or ("fault" in data) == ("reply" in data):
-            raise self.error(path, f"a step is a mapping with either `fault:` or `reply:`, not {data!r}")
+            raise self.error(path, f"a step is a mapping with either `fault:` or `reply:`, not {shown(data)}")
         options = {key: value for key, value in data.items() if key not in ("fault", "reply", "times", "when")}
         make = self.fault if "fault" in data else self.reply
         step = make(data.get("fault", data.get("reply")), options, path)
@@ -170,43 +193,36 @@ class _Reader:
             raise self.error((*path, "fault"), f"{name} needs {' and '.join(f'`{each}:`' for each in missing)}")
         try:
             return faults.make(name, **options)
-        except ValueError as exc:
-            raise self.error((*path, _named_in(exc, options)), str(exc)) from exc
+        except BadOption as exc:
+            raise self.error((*path, exc.option), str(exc)) from exc
 
     def reply(self, content: Any, options: dict[str, Any], path: tuple[str | int, ...]) -> Step:
         given = content if isinstance(content, dict) else {} if content is None else {"text": content}
         if isinstance(content, dict):
             self.check_keys(content, _option_names(reply), (*path, "reply"))
         self.check_keys(options, _option_names(reply), path)
+        twice = given.keys() & options.keys()
+        if twice:
+            raise self.error(path, f"{min(twice)} is given twice; leave one of them out")
         try:
-            return reply(**{**given, **options})
-        except (ValueError, TypeError, AttributeError) as exc:
-            raise self.error((*path, _named_in(exc, options) or "reply"), str(exc)) from exc
+            return reply(**given, **options)
+        except BadOption as exc:
+            where = (exc.option,) if exc.option in options else ("reply", exc.option)
+            raise self.error((*path, *where), str(exc)) from exc
 
     def conditioned(self, step: Step, data: Mapping[str, Any], path: tuple[str | int, ...]) -> Step:
         when = data.get("when", {})
         if not isinstance(when, dict):
-            raise self.error((*path, "when"), f"when is {when!r}; it takes a mapping of {', '.join(_CONDITIONS)}")
+            raise self.error((*path, "when"), f"when is {shown(when)}; it takes a mapping of {', '.join(_CONDITIONS)}")
         self.check_keys(when, _CONDITIONS, (*path, "when"))
-        for name, value in when.items():
-            self.check_condition(name, value, (*path, "when", name))
         try:
-            return step.when(**when).times(data.get("times", 1))
-        except ValueError as exc:
-            raise self.error((*path, "times"), str(exc)) from exc
-
-    def check_condition(self, name: str, value: Any, path: tuple[str | int, ...]) -> None:
-        takes, fits = {
-            "stream": ("true or false", isinstance(value, bool)),
-            "header": ("a mapping of names to texts", _is_mapping_to(value, str)),
-            "body": ("a mapping of paths to values", _is_mapping_to(value, object)),
-        }.get(name, ("a text", isinstance(value, str)))
-        if not fits:
-            raise self.error(path, f"{name} is {value!r}; it takes {takes}")
-
-
-def _is_mapping_to(value: Any, kind: type) -> bool:
-    return isinstance(value, dict) and all(isinstance(k, str) and isinstance(v, kind) for k, v in value.items())
+            step = step.when(**when)
+        except BadOption as exc:
+            raise self.error((*path, "when", exc.option), str(exc)) from exc
+        try:
+            return step.times(data.get("times", 1))
+        except BadOption as exc:
+            raise self.error((*path, exc.option), str(exc)) from exc
 
 
 def _option_names(make: Callable[..., Step], *, required: bool = False) -> list[str]:
@@ -214,18 +230,6 @@ def _option_names(make: Callable[..., Step], *, required: bool = False) -> list[
     return [each.name for each in parameters if not required or each.default is each.empty]
 
 
-def _named_in(exc: Exception, options: Mapping[str, Any]) -> str:
-    """The option that an error speaks of, for its line."""
-    return next((name for name in options if str(exc).startswith(f"{name} is ")), "")
-
-
 def _spelt(path: tuple[str | int, ...]) -> str:
     """`steps[0].fault`."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
-
-
-def suggestion(wrong: Any, valid: Iterable[str]) -> str:
-    """What was perhaps meant, and what is valid."""
-    options = sorted(valid)
-    close = difflib.get_close_matches(str(wrong), options, n=1)
-    return (f"did you mean {close[0]!r}? " if close else "") + f"valid: {', '.join(options) or 'none'}"

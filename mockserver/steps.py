@@ -1,12 +1,13 @@
 """Steps: what a script does to one request, under which condition and how often."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from mockserver.calls import Call
 from mockserver.dialects import Dialect
 from mockserver.matching import Condition
+from mockserver.options import Repeats, Texts, Values, check, demand
 from mockserver.problems import Problem
 from mockserver.surfaces import Scripted
 from mockserver.wire import Answer
@@ -52,11 +53,8 @@ class Step:
 
     def times(self, count: int | str) -> "Step":
         """The same step, taken `count` times or "forever"."""
-        if count == "forever":
-            return replace(self, repeats=None)
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise ValueError(f"times is {count!r}; it takes a whole number from 1 on, or 'forever'")
-        return replace(self, repeats=count)
+        demand("times", Repeats, count)
+        return replace(self, repeats=None if isinstance(count, str) else count)
 
     def when(
         self,
@@ -66,10 +64,13 @@ class Step:
         model: str | None = None,
         deployment: str | None = None,
         stream: bool | None = None,
-        header: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | None = None,
+        header: Texts | None = None,
+        body: Values | None = None,
     ) -> "Step":
         """The same step, left for a later request by all that are not like this; see `matching.Condition`."""
+        texts = {"surface": surface, "path": path, "model": model, "deployment": deployment}
+        given = {**texts, "stream": stream, "header": header, "body": body}
+        check(Step.when, {name: value for name, value in given.items() if value is not None})
         condition = Condition(
             surface=surface,
             path=path,

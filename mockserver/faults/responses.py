@@ -1,20 +1,23 @@
 """Faults of whole responses: refusals, failures, and bodies that are not what they should be."""
 
 from dataclasses import replace
-from typing import Literal
+from typing import Annotated, Literal
 
 from mockserver import problems
 from mockserver.faults.registry import Effect, register
+from mockserver.options import within
 from mockserver.steps import Moment
 from mockserver.surfaces import Scripted
 from mockserver.wire import Answer
 
+FailureStatus = Annotated[int, within(500, 599, "a whole number")]
+RefusalStatus = Annotated[int, within(400, 599, "a whole number")]
+RetryAfter = Annotated[float, within(0, 1_000_000, "seconds")]  # longer than a step may last: nobody waits for it here
+
 
 @register
-def rate_limited(*, retry_after_s: float = 1.0, limit: Literal["requests", "tokens"] = "requests") -> Effect:
+def rate_limited(*, retry_after_s: RetryAfter = 1.0, limit: Literal["requests", "tokens"] = "requests") -> Effect:
     """429 with Retry-After and retry-after-ms; `limit` is the quota that is spent."""
-    if not 0 <= retry_after_s <= 1e6:
-        raise ValueError(f"retry_after_s is {retry_after_s!r}; it takes seconds from 0 to a million")
 
     def effect(moment: Moment) -> Answer:
         problem = moment.dialect.rate_limited(moment.call, retry_after_s=retry_after_s, limit=limit)
@@ -24,10 +27,8 @@ def rate_limited(*, retry_after_s: float = 1.0, limit: Literal["requests", "toke
 
 
 @register
-def server_error(*, status: int = 500) -> Effect:
+def server_error(*, status: FailureStatus = 500) -> Effect:
     """A failure of the service, with any status from 500 to 599."""
-    if not 500 <= status <= 599:
-        raise ValueError(f"status is {status!r}; it takes a whole number from 500 to 599")
 
     def effect(moment: Moment) -> Answer:
         return moment.refuse(moment.dialect.server_error(moment.call, status))
@@ -61,15 +62,13 @@ def content_filtered() -> Effect:
 @register
 def refused(
     *,
-    status: int,
+    status: RefusalStatus,
     message: str,
     type: str | None = None,  # noqa: A002 - the name of the field
     param: str | None = None,
     code: str | None = None,
 ) -> Effect:
     """Any refusal with the four fields of an error; `status` from 400 to 599."""
-    if not 400 <= status <= 599:
-        raise ValueError(f"status is {status!r}; it takes a whole number from 400 to 599")
 
     def effect(moment: Moment) -> Answer:
         return moment.refuse(problems.error(status, message, kind=type, param=param, code=code))

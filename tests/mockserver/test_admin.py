@@ -60,6 +60,13 @@ def test_reset_forgets_both(mockserver: MockServer, http: httpx.Client) -> None:
             "request body, steps[0].fault: unknown fault 'rate_limitd'; did you mean",
         ),
         ([{"reply": "x", "times": "often"}], "request body, [0].times: times is 'often'; it takes"),
+        (
+            [{"reply": {"tool_calls": ["f"]}}],
+            "request body, [0].reply.tool_calls: tool_calls is ['f']; it takes a list",
+        ),
+        ([{"reply": "x", "delay_s": 10**400}], "request body, [0].delay_s: delay_s is 1000"),
+        ([{"reply": {"embedding": [1e308]}}], "request body, [0].reply.embedding: embedding is [1e+308]; it takes"),
+        ([{"reply": "x", "when": {"model": 5}}], "request body, [0].when.model: model is 5; it takes a text"),
         ({"stps": []}, "request body, stps: unknown key 'stps'; did you mean 'steps'?"),
         (5, "request body: a script is a mapping with `steps:`, not 5"),
     ],

@@ -1,6 +1,7 @@
 """Faults, as clients feel them."""
 
 import json
+import math
 import socket
 import threading
 from typing import Any
@@ -235,13 +236,21 @@ def test_a_new_fault_is_one_function(mockserver: MockServer, http: httpx.Client)
     ("wrong", "message"),
     [
         (lambda: fault.rate_limited(retry_after_s=-1), "retry_after_s is -1; it takes seconds from 0"),
-        (lambda: fault.rate_limited(retry_after_s="1"), "retry_after_s is '1'; it takes a number"),  # type: ignore[arg-type]
+        (lambda: fault.rate_limited(retry_after_s="1"), "retry_after_s is '1'; it takes seconds from 0 to 1000000"),  # type: ignore[arg-type]
         (lambda: fault.rate_limited(limit="x"), "limit is 'x'; it takes 'requests' or 'tokens'"),  # type: ignore[arg-type]
         (lambda: fault.server_error(status=200), "status is 200; it takes a whole number from 500 to 599"),
         (lambda: fault.server_error(status=True), "status is True; it takes a whole number"),
         (lambda: fault.refused(status=200, message=""), "status is 200; it takes a whole number from 400 to 599"),
-        (lambda: fault.hang(seconds=-1), "seconds is -1; it takes a number from 0 on"),
-        (lambda: fault.cut_stream(after_frames=-1), "after_frames is -1; it takes a whole number from 0 on"),
+        (lambda: fault.hang(seconds=-1), "seconds is -1; it takes seconds from 0 to 86400"),
+        (lambda: fault.hang(seconds=math.nan), "seconds is nan; it takes seconds from 0 to 86400"),
+        (lambda: fault.hang(seconds=10**400), "seconds is 1000000"),
+        (lambda: fault.hang(seconds=10**5000), "seconds is a number of thousands of digits; it takes seconds"),
+        (
+            lambda: fault.refused(status=400, message="\ud800"),
+            "it takes a text that UTF-8 can carry, and this one holds half of a surrogate pair",
+        ),
+        (lambda: fault.refused(status=400, message=5), "message is 5; it takes a text: put it in quotes"),  # type: ignore[arg-type]
+        (lambda: fault.cut_stream(after_frames=-1), "after_frames is -1; it takes a whole number from 0 to 1000000"),
         (lambda: fault.cut_stream(how="x"), "how is 'x'; it takes 'reset' or 'close' or 'eof'"),  # type: ignore[arg-type]
     ],
 )

@@ -1,5 +1,6 @@
 """No input makes the server fail by itself: whatever comes is answered, or refused in the envelope of its dialect."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -139,3 +140,45 @@ def test_any_message_is_answered(http: httpx.Client, message: Any) -> None:
     role = {"role": "user"} if "role" not in message else {}
     body = {"model": "gpt-4o", "messages": [{**role, **message}, *user()]}
     assert_answered(http.post(CHAT, json=body))
+
+
+STEP_KEYS = (
+    "reply fault text tool_calls json embedding finish_reason name arguments args when times header body model stream"
+    " status message retry_after_s limit after_frames how type"
+)
+STEP_WORDS = "f stop forever rate_limited server_error refused cut_stream malformed_json reset eof gpt-* \ud800"
+step_values = st.recursive(
+    st.one_of(st.none(), st.booleans(), numbers, st.sampled_from(STEP_WORDS.split()), st.just(10**400)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(STEP_KEYS.split()), inner, max_size=4)
+    ),
+    max_leaves=10,
+)
+
+
+steps = st.builds(
+    lambda kind, what, more: {**more, kind: what},
+    st.sampled_from(["reply", "fault"]),
+    step_values,
+    st.dictionaries(st.sampled_from(STEP_KEYS.split()[2:]), step_values, max_size=2),
+)
+
+
+@relaxed
+@given(step=steps, stream=st.booleans())
+def test_any_step_is_refused_at_once_or_can_be_taken(
+    server: MockServer, http: httpx.Client, step: Any, stream: bool
+) -> None:
+    refusal = http.put("/__admin/script", content=json.dumps([step]))
+    assert refusal.status_code in (200, 400)
+    for path, body in (
+        (CHAT, {"model": "gpt-4o", "messages": user(), "stream": stream}),
+        (EMBEDDINGS, {"model": "text-embedding-3-small", "input": "x"}),
+    ):
+        try:
+            answer = http.post(path, json=body)
+        except (httpx.RemoteProtocolError, httpx.ReadError):
+            continue  # cut on purpose
+        assert not answer.text.startswith("500 Internal Server Error")
+    assert http.get("/__admin/script").status_code == 200
+    server.reset()

@@ -1,5 +1,7 @@
 """Scripts: order, repetition, conditions, and their YAML."""
 
+import math
+import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +11,7 @@ import httpx
 import pytest
 
 from mockserver import MockServer, ScriptError, fault, reply, script
+from mockserver.options import BadOption
 from mockserver.scripts import Script, from_data, from_yaml
 from mockserver.steps import Step
 from tests.mockserver.asking import CHAT, EMBEDDINGS, chat, user
@@ -88,9 +91,9 @@ def test_steps_may_be_added_while_requests_run() -> None:
     assert len(steps.spec()) == 400
 
 
-@pytest.mark.parametrize("count", [0, -1, 1.5, True, "twice", None])
+@pytest.mark.parametrize("count", [0, -1, 1.5, True, "twice", None, 10**400])
 def test_times_takes_a_number_or_forever(count: Any) -> None:
-    with pytest.raises(ValueError, match="it takes a whole number from 1 on, or 'forever'"):
+    with pytest.raises(ValueError, match="it takes a whole number from 1 to 1000000 or 'forever'"):
         reply("x").times(count)
 
 
@@ -103,16 +106,77 @@ def test_what_is_no_step_is_refused(mockserver: MockServer) -> None:
     ("wrong", "message"),
     [
         ({"text": 5}, "text is 5; it takes a text"),
-        ({"finish_reason": "tired"}, "finish_reason is 'tired'; it takes one of stop, length"),
-        ({"delay_s": -1}, "delay_s is -1; it takes seconds from 0 on"),
-        ({"embedding": ["x"]}, "it takes a list of numbers"),
-        ({"tool_calls": [{"arguments": {}}]}, 'it takes objects with "name" and "arguments"'),
+        ({"finish_reason": "tired"}, "finish_reason is 'tired'; it takes 'stop' or 'length' or"),
+        ({"delay_s": -1}, "delay_s is -1; it takes seconds from 0 to 86400"),
+        ({"delay_s": math.inf}, "delay_s is inf; it takes seconds from 0 to 86400"),
+        ({"delay_s": True}, "delay_s is True; it takes seconds"),
+        ({"chunk_delay_s": 10**400}, "it takes seconds from 0 to 86400"),
+        ({"embedding": ["x"]}, "it takes a list of numbers from -3.4e38 to 3.4e38"),
+        ({"embedding": [10**400]}, "it takes a list of numbers"),
+        ({"embedding": [1e308]}, "it takes a list of numbers"),
+        ({"embedding": [math.nan]}, "it takes a list of numbers"),
+        ({"embedding": [True]}, "it takes a list of numbers"),
+        ({"embedding": []}, "it takes a list of numbers"),
+        ({"embedding": 5}, "embedding is 5; it takes a list of numbers"),
+        ({"tool_calls": 5}, 'tool_calls is 5; it takes a list of objects with "name" and "arguments"'),
+        ({"tool_calls": ["f"]}, r'tool_calls is \[.f.\]; it takes a list of objects with "name" and "arguments"'),
+        ({"tool_calls": {"name": "f"}}, 'it takes a list of objects with "name" and "arguments"'),
+        ({"tool_calls": [{"arguments": {}}]}, r"tool_calls\[0\].name is None; it takes the name of a function"),
+        ({"tool_calls": [{"name": "f"}, {"name": 5}]}, r"tool_calls\[1\].name is 5; it takes the name of a function"),
+        (
+            {"tool_calls": [{"name": "f", "args": {}}]},
+            r"tool_calls\[0\] has an unknown key 'args'; did you mean 'arguments'\? valid: arguments, name",
+        ),
+        ({"tool_calls": [{"name": "f", "arguments": {"a": math.nan}}]}, "it takes what JSON can express"),
         ({"json": {1, 2}}, "it takes what JSON can express"),
+        ({"json": [math.inf]}, "it takes what JSON can express"),
+        ({"json": {"a": "\ud800"}}, "it takes what JSON can express"),
+        ({"text": "\ud800"}, "it takes a text that UTF-8 can carry, and this one holds half of a surrogate pair"),
     ],
 )
 def test_a_reply_that_could_not_be_sent_is_refused(wrong: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         reply(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"model": 5}, "model is 5; it takes a text: put it in quotes"),
+        ({"stream": "yes"}, "stream is 'yes'; it takes true or false"),
+        ({"header": {"x": 5}}, "header is {'x': 5}; it takes a mapping of names to texts"),
+        ({"body": {"user": math.nan}}, "it takes a mapping of paths to values"),
+    ],
+)
+def test_a_condition_that_could_not_be_met_is_refused(wrong: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        reply("x").when(**wrong)
+
+
+def test_a_refusal_names_its_option_and_pickles() -> None:
+    with pytest.raises(BadOption) as caught:
+        reply(tool_calls=[{"name": ""}])
+    assert caught.value.option == "tool_calls"
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+def test_long_values_are_shortened_in_messages() -> None:
+    with pytest.raises(BadOption) as caught:
+        reply(embedding=["x" * 10_000])  # type: ignore[list-item]
+    assert len(str(caught.value)) < 300
+
+
+def test_null_can_be_the_whole_body(mockserver: MockServer, http: httpx.Client) -> None:
+    mockserver.script(reply(json=None), *from_yaml("steps: [{reply: {json: null}}]", source="s.yaml"))
+    assert [step.spec() for step in mockserver.script_left] == [{"reply": {"json": None}}] * 2
+    assert [http.post(CHAT, json=chat()).json() for _ in range(2)] == [None, None]
+
+
+def test_what_a_step_says_is_out_of_reach_of_its_maker(mockserver: MockServer, http: httpx.Client) -> None:
+    body = {"choices": ["as scripted"]}
+    mockserver.script(reply(json=body))
+    body["choices"].append("afterwards")
+    assert http.post(CHAT, json=chat()).json() == {"choices": ["as scripted"]}
 
 
 STEPS: list[Step] = [
@@ -174,13 +238,26 @@ def test_a_server_takes_a_file(tmp_path: Path, serve: Serve) -> None:
             "s.yaml:3: unknown key 'second'; did you mean 'seconds'? valid: seconds",
         ),
         ("steps:\n- fault: server_error\n  status: 200", "s.yaml:3: status is 200; it takes a whole number from 500"),
-        ("steps:\n- reply: hi\n  times: 0", "s.yaml:3: times is 0; it takes a whole number from 1 on, or 'forever'"),
+        (
+            "steps:\n- reply: hi\n  times: 0",
+            "s.yaml:3: times is 0; it takes a whole number from 1 to 1000000 or 'forever'",
+        ),
         ("steps:\n- reply: hi\n  when: [1]", "s.yaml:3: when is [1]; it takes a mapping of surface, path"),
         ("steps:\n- reply: hi\n  when:\n    modle: x", "s.yaml:4: unknown key 'modle'; did you mean 'model'?"),
         ("steps:\n- reply: hi\n  when:\n    stream: maybe", "s.yaml:4: stream is 'maybe'; it takes true or false"),
         ("steps:\n- reply: hi\n  when: {header: x}", "s.yaml:3: header is 'x'; it takes a mapping of names to texts"),
-        ("steps:\n- reply: {text: 1}", "s.yaml:2: text is 1; it takes a text"),
-        ("steps:\n- reply: {tool_calls: 5}", "s.yaml:2: "),
+        ("steps:\n- reply: {text: 1}", "s.yaml:2: text is 1; it takes a text: put it in quotes"),
+        ("steps:\n- reply: 5", "s.yaml:2: text is 5; it takes a text: put it in quotes"),
+        ("steps:\n- reply: 2026-11-20", "s.yaml:2: text is datetime.date(2026, 11, 20); it takes a text: put it"),
+        ("steps:\n- reply: hi\n  text: ho", "s.yaml:2: text is given twice; leave one of them out"),
+        ("steps:\n- reply:\n    json: 1\n    tool_calls: 5", "s.yaml:4: tool_calls is 5; it takes a list of objects"),
+        ("steps:\n- reply:\n    tool_calls: [f]", "s.yaml:3: tool_calls is ['f']; it takes a list of objects"),
+        ("steps:\n- reply: {tool_calls: {name: x}}", "s.yaml:2: tool_calls is {'name': 'x'}; it takes a list"),
+        ("steps:\n- reply: {embedding: 5}", "s.yaml:2: embedding is 5; it takes a list of numbers"),
+        ("steps:\n- fault: hang\n  seconds: .nan", "s.yaml:3: seconds is nan; it takes seconds from 0 to 86400"),
+        ("steps:\n- reply: a\n  times: 2\n  reply: b", "s.yaml:4: the key 'reply' is there twice; leave one of them"),
+        ("steps:\n- reply: {text: a,\n  text: b}", "s.yaml:3: the key 'text' is there twice"),
+        ("steps: &a [*a]", "s.yaml:1: a step is a mapping with either `fault:` or `reply:`, not [[...]]"),
         ("steps:\n- reply:\n    txt: hi", "s.yaml:3: unknown key 'txt'; did you mean 'text'?"),
         ("steps:\n- fault: refused\n  status: 403", "s.yaml:2: refused needs `message:`"),
         ("steps:\n- {}", "s.yaml:2: a step is a mapping with either `fault:` or `reply:`, not {}"),
