@@ -1,9 +1,16 @@
 """Tokens, counted by the real tokenizer: the one place where the server counts."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from llmkit.tokens import count_text, count_tokens, encoding_for
+
+
+class Piece(NamedTuple):
+    """Some letters, and the bytes of each token that they are made of."""
+
+    text: str
+    tokens: tuple[bytes, ...]
 
 
 def prompt_tokens(messages: Iterable[Mapping[str, Any]], *, model: str) -> int:
@@ -23,15 +30,15 @@ def first_tokens(text: str, limit: int, *, model: str) -> str:
     return encoding.decode_bytes(tokens[:limit]).decode("utf-8", errors="ignore") if len(tokens) > limit else text
 
 
-def pieces(text: str, *, model: str) -> Iterator[str]:
+def pieces(text: str, *, model: str) -> Iterator[Piece]:
     """The text in the pieces in which a stream carries it: a token each, or several where one letter takes several."""
     encoding = encoding_for(model)
-    pending = b""
+    pending: tuple[bytes, ...] = ()
     for token in encoding.encode_ordinary(text):
-        pending += encoding.decode_single_token_bytes(token)
+        pending = (*pending, encoding.decode_single_token_bytes(token))
         try:
-            piece = pending.decode()
+            piece = b"".join(pending).decode()
         except UnicodeDecodeError:
             continue
-        yield piece
-        pending = b""
+        yield Piece(piece, pending)
+        pending = ()

@@ -3,7 +3,7 @@
 Bodies as recorded from api.openai.com; what Azure adds is its dialect's.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from typing_extensions import override
@@ -28,10 +28,21 @@ from mockserver.parameters import (
 from mockserver.surfaces import Result, Setting, Surface
 from mockserver.surfaces import tools as toolbox
 from mockserver.surfaces.choices import Choice, choice_of, said
-from mockserver.surfaces.chunks import deltas
+from mockserver.surfaces.chunks import chunks
+from mockserver.surfaces.logprobs import Logprobs
 from mockserver.surfaces.messages import billed, check_messages
 
 _BIG = 2**63 - 1
+_MOST_LOGPROBS = 20
+
+
+def _check_top_logprobs(param: str, value: Any) -> None:
+    integer(0, _BIG)(param, value)
+    if value > _MOST_LOGPROBS:
+        # as quoted in the tests of PaddlePaddle/FastDeploy
+        message = f"Invalid value for '{param}': must be less than or equal to {_MOST_LOGPROBS}."
+        raise problems.error(400, message, param=param)
+
 
 # order matters: of several wrong parameters the first here is the one refused
 _PARAMETERS = {
@@ -50,7 +61,7 @@ _PARAMETERS = {
     "frequency_penalty": decimal(-2, 2),
     "presence_penalty": decimal(-2, 2),
     "logprobs": boolean,
-    "top_logprobs": integer(0, 20),
+    "top_logprobs": _check_top_logprobs,
     "stream": boolean,
     "stream_options": obj,
     "parallel_tool_calls": boolean,
@@ -118,13 +129,16 @@ class Chat(Surface):
 
 
 def _check_combinations(body: Mapping[str, Any]) -> None:
-    """Parameters that do not go together; all three as quoted in public bug reports."""
+    """Parameters that do not go together; all four as quoted in public bug reports and clients' tests."""
     if body.get("stream_options") is not None and body.get("stream") is not True:
         message = "The 'stream_options' parameter is only allowed when 'stream' is enabled."
         raise problems.error(400, message, param="stream_options")
     if body.get("max_tokens") is not None and body.get("max_completion_tokens") is not None:
         message = "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported."
         raise problems.error(400, message, code="invalid_parameter_combination")
+    if body.get("top_logprobs") is not None and body.get("logprobs") is not True:
+        message = "The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled."
+        raise problems.error(400, message, param="top_logprobs")
     wanted_format = (body.get("response_format") or {}).get("type")
     if wanted_format == "json_object" and "json" not in said(body).lower():
         message = (
@@ -183,18 +197,22 @@ def _usage(prompt_tokens: int, completion_tokens: int) -> dict[str, Any]:
 def _completion(call: Call, setting: Setting, choices: Sequence[Choice], cost: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **_head(call, setting, "chat.completion"),
-        "choices": [_whole(choice, index, setting) for index, choice in enumerate(choices)],
+        "choices": [_whole(call, setting, choice, index) for index, choice in enumerate(choices)],
         "usage": cost,
         **_tail(setting),
     }
 
 
-def _whole(choice: Choice, index: int, setting: Setting) -> dict[str, Any]:
+def _whole(call: Call, setting: Setting, choice: Choice, index: int) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": choice.text}
     if choice.tool_calls:
         message["tool_calls"] = list(choice.tool_calls)
     message |= {"refusal": None, "annotations": []}
-    return {"index": index, "message": message, **_logprobs(setting), "finish_reason": choice.finish_reason}
+    logprobs = _logprobs(call, setting, index)
+    pieces = usage.pieces(choice.text or "", model=setting.model.name)
+    tokens = None if choice.text is None else [token for piece in pieces for token in piece.tokens]
+    likely = _likely(logprobs, tokens, setting)
+    return {"index": index, "message": message, **likely, "finish_reason": choice.finish_reason}
 
 
 def _chunks(
@@ -205,8 +223,10 @@ def _chunks(
     head = {**_head(call, setting, "chat.completion.chunk"), **_tail(setting)}
     unpriced: dict[str, Any] = {"usage": None} if wants_usage else {}
     for index, choice in enumerate(choices):
-        for delta, reason in deltas(choice, model=setting.model.name):
-            part = {"index": index, "delta": delta, **_logprobs(setting), "finish_reason": reason}
+        logprobs = _logprobs(call, setting, index)
+        for chunk in chunks(choice, model=setting.model.name):
+            likely = _likely(logprobs, chunk.tokens, setting)
+            part = {"index": index, "delta": chunk.delta, **likely, "finish_reason": chunk.finish_reason}
             yield {**head, "choices": [part], **unpriced}
     if wants_usage:
         yield {**head, "choices": [], "usage": cost}
@@ -226,6 +246,15 @@ def _tail(setting: Setting) -> dict[str, Any]:
     return {"service_tier": "default", "system_fingerprint": f"fp_{fingerprint}"}
 
 
-def _logprobs(setting: Setting) -> dict[str, None]:
-    """Recorded replies of reasoning models lack the key."""
-    return {} if setting.model.kind == "reasoning" else {"logprobs": None}
+def _logprobs(call: Call, setting: Setting, index: int) -> Logprobs | None:
+    """What makes the log probabilities of a choice, None where the request does not ask for them."""
+    if call.body.get("logprobs") is not True:
+        return None
+    return Logprobs(call.body.get("top_logprobs") or 0, setting.dice(call, f"logprobs {index}"))
+
+
+def _likely(logprobs: Logprobs | None, tokens: Iterable[bytes] | None, setting: Setting) -> dict[str, Any]:
+    """The entry `logprobs` of a choice, null without text; recorded replies of reasoning models not asked lack it."""
+    if logprobs is None and setting.model.kind == "reasoning":
+        return {}
+    return {"logprobs": None if logprobs is None or tokens is None else logprobs.of(tokens)}

@@ -1,6 +1,7 @@
 """The chunks of a chat stream, as recorded from api.openai.com."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from mockserver import usage
@@ -9,19 +10,28 @@ from mockserver.surfaces.choices import Choice
 Delta = dict[str, Any]
 
 
-def deltas(choice: Choice, *, model: str) -> Iterator[tuple[Delta, str | None]]:
-    """What each chunk of one choice adds, and on the last one why it ends."""
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What one chunk adds: a delta, the tokens of its text (None where it carries no text), and why the choice ends."""
+
+    delta: Delta
+    tokens: tuple[bytes, ...] | None = None
+    finish_reason: str | None = None
+
+
+def chunks(choice: Choice, *, model: str) -> Iterator[Chunk]:
+    """The chunks of one choice; the last one says why it ends."""
     if choice.text is None and len(choice.tool_calls) == 1:
         # a lone call is opened together with the role
-        yield {**_role(None), "tool_calls": [_opened(choice.tool_calls[0], 0)], "refusal": None}, None
+        yield Chunk({**_role(None), "tool_calls": [_opened(choice.tool_calls[0], 0)], "refusal": None})
         yield from _arguments(choice.tool_calls[0], 0, model)
     else:
-        yield {**_role(choice.text), "refusal": None}, None
-        yield from (({"content": piece}, None) for piece in usage.pieces(choice.text or "", model=model))
+        yield Chunk({**_role(choice.text), "refusal": None}, None if choice.text is None else ())
+        yield from (Chunk({"content": text}, tokens) for text, tokens in usage.pieces(choice.text or "", model=model))
         for index, call in enumerate(choice.tool_calls):
-            yield {"tool_calls": [_opened(call, index)]}, None
+            yield Chunk({"tool_calls": [_opened(call, index)]})
             yield from _arguments(call, index, model)
-    yield {}, choice.finish_reason
+    yield Chunk({}, finish_reason=choice.finish_reason)
 
 
 def _role(text: str | None) -> Delta:
@@ -34,10 +44,10 @@ def _opened(call: Mapping[str, Any], index: int) -> Delta:
     return {"index": index, "id": call["id"], "type": kind, kind: {"name": call[kind]["name"], field: ""}}
 
 
-def _arguments(call: Mapping[str, Any], index: int, model: str) -> Iterator[tuple[Delta, None]]:
+def _arguments(call: Mapping[str, Any], index: int, model: str) -> Iterator[Chunk]:
     kind, field = _spelling(call)
     for piece in usage.pieces(call[kind][field], model=model):
-        yield {"tool_calls": [{"index": index, kind: {field: piece}}]}, None
+        yield Chunk({"tool_calls": [{"index": index, kind: {field: piece.text}}]})
 
 
 def _spelling(call: Mapping[str, Any]) -> tuple[str, str]:
