@@ -10,22 +10,43 @@ import concurrent.futures
 import os
 import threading
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+CANCEL_S = 1.0  # how long an interrupt waits for what it cancels; only code that holds the loop up takes longer
 
 _lock = threading.Lock()
 _loops: dict[int, asyncio.AbstractEventLoop] = {}  # by process id: a forked child has none of its parent's threads
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """The result of `coroutine`, run on the background loop; an interrupt here cancels it there."""
-    future = asyncio.run_coroutine_threadsafe(coroutine, _loop())
+    """The result of `coroutine`, run on the background loop; an interrupt here cancels it there, and sees it end."""
+    loop = _loop()
+    outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
+    tasks: list[asyncio.Task[T]] = []
+
+    def start() -> None:
+        tasks.append(loop.create_task(coroutine))
+        tasks[0].add_done_callback(partial(_tell, outcome))
+
+    loop.call_soon_threadsafe(start)
     try:
-        return future.result()
+        return outcome.result()
     except BaseException:
-        future.cancel()
+        if not outcome.done():
+            loop.call_soon_threadsafe(lambda: tasks[0].cancel())
+            concurrent.futures.wait([outcome], timeout=CANCEL_S)
         raise
+
+
+def _tell(outcome: concurrent.futures.Future[T], task: asyncio.Task[T]) -> None:
+    error = concurrent.futures.CancelledError() if task.cancelled() else task.exception()
+    if error is None:
+        outcome.set_result(task.result())
+    else:
+        outcome.set_exception(error)
 
 
 def _loop() -> asyncio.AbstractEventLoop:

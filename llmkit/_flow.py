@@ -62,9 +62,9 @@ class Call:
         self._sent = self.clock()
         self.attempts.append(Attempt(wait_s=wait_s))
 
-    def succeeded(self, *, request_id: str | None) -> tuple[Attempt, ...]:
+    def succeeded(self, *, status_code: int, request_id: str | None) -> tuple[Attempt, ...]:
         """The request on the wire was answered; returns all attempts."""
-        self._end(Attempt(status_code=200, request_id=request_id))
+        self._end(Attempt(status_code=status_code, request_id=request_id))
         return tuple(self.attempts)
 
     def failed(self, error: LLMError) -> LLMError:

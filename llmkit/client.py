@@ -9,10 +9,11 @@ from llmkit._exchange import AsyncStream, exchange
 from llmkit._flow import Call
 from llmkit._transport import Transport
 from llmkit.config import AzureSettings, OpenAISettings
-from llmkit.errors import ConfigError
+from llmkit.errors import ConfigError, InvalidRequest
+from llmkit.messages import Message
 from llmkit.models import spec_for
 from llmkit.policies.retry import Limits
-from llmkit.requests import Message, chat_request, embedding_request
+from llmkit.requests import Texts, chat_request, embedding_request, text_count
 from llmkit.responses import Completion, Embedding, completion, embedding
 from llmkit.streaming import StreamEvent
 
@@ -82,7 +83,7 @@ class _Engine:
         return cls(settings=settings)
 
     def _model(self, model: str | None) -> str:
-        chosen = model or self._settings.model
+        chosen = self._settings.model if model is None else _checked_name(model)
         if chosen is None:
             raise ConfigError(
                 "No model is chosen: pass model=… to the call or to the client (deployment=… on Azure), "
@@ -92,10 +93,12 @@ class _Engine:
 
     def _embedding_model(self, model: str | None) -> str:
         """The client's own model if it embeds; a chat model can't, so beside one it is the embedding model."""
+        if model is not None:
+            return _checked_name(model)
         own = self._settings.model
-        if model is None and self._settings.embedding_model is None and own and spec_for(own).family == "embedding":
+        if self._settings.embedding_model is None and own and spec_for(own).family == "embedding":
             return own
-        return model or self._settings.embedding_model or EMBEDDING_MODEL
+        return self._settings.embedding_model or EMBEDDING_MODEL
 
     def _call(self, deadline_s: float | None, max_attempts: int | None) -> Call:
         """One call, under its own limits or the client's."""
@@ -132,7 +135,7 @@ class _Engine:
 
     def _embed(
         self,
-        texts: str | Iterable[str],
+        texts: Texts,
         *,
         model: str | None,
         deadline_s: float | None,
@@ -140,7 +143,7 @@ class _Engine:
         parameters: dict[str, Any],
     ) -> Coroutine[Any, Any, Embedding]:
         request = embedding_request(texts, model=self._embedding_model(model), parameters=parameters)
-        parse = partial(embedding, texts=len(request.body["input"]))
+        parse = partial(embedding, texts=text_count(request))
         return exchange(self._transport, request, self._call(deadline_s, max_attempts), parse)
 
     def __repr__(self) -> str:
@@ -148,6 +151,12 @@ class _Engine:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(type(self), settings=self._settings), ()
+
+
+def _checked_name(model: object) -> str:
+    if not (isinstance(model, str) and model.strip()):
+        raise InvalidRequest(f"model = {model!r}: it has to be the name of a model or deployment, for example 'gpt-4o'")
+    return model
 
 
 class AsyncClient(_Engine):
@@ -159,6 +168,9 @@ class AsyncClient(_Engine):
     Other keyword arguments of a call go to the API as they are.
 
     Every failure is an LLMError. One client serves any number of tasks, threads and successive event loops.
+
+    A pickle of it holds no key: where it is unpickled, the key comes from the environment there, or a ConfigError where
+    there is none.
     """
 
     async def chat(
@@ -170,7 +182,10 @@ class AsyncClient(_Engine):
         max_attempts: int | None = None,
         **parameters: Any,
     ) -> Completion:
-        """The reply to a list of chat messages, or to a string as the one user message."""
+        """The reply to a list of chat messages, or to a string as the one user message.
+
+        A message is a mapping, or the message of a reply of the SDK.
+        """
         return await self._chat(
             messages, model=model, deadline_s=deadline_s, max_attempts=max_attempts, parameters=parameters
         )
@@ -191,14 +206,14 @@ class AsyncClient(_Engine):
 
     async def embed(
         self,
-        texts: str | Iterable[str],
+        texts: Texts,
         *,
         model: str | None = None,
         deadline_s: float | None = None,
         max_attempts: int | None = None,
         **parameters: Any,
     ) -> Embedding:
-        """One vector for each text."""
+        """One vector for each text; a text may also be a list of token ids."""
         return await self._embed(
             texts, model=model, deadline_s=deadline_s, max_attempts=max_attempts, parameters=parameters
         )
@@ -226,7 +241,10 @@ class Client(_Engine):
         max_attempts: int | None = None,
         **parameters: Any,
     ) -> Completion:
-        """The reply to a list of chat messages, or to a string as the one user message."""
+        """The reply to a list of chat messages, or to a string as the one user message.
+
+        A message is a mapping, or the message of a reply of the SDK.
+        """
         return _background.run(
             self._chat(messages, model=model, deadline_s=deadline_s, max_attempts=max_attempts, parameters=parameters)
         )
@@ -247,14 +265,14 @@ class Client(_Engine):
 
     def embed(
         self,
-        texts: str | Iterable[str],
+        texts: Texts,
         *,
         model: str | None = None,
         deadline_s: float | None = None,
         max_attempts: int | None = None,
         **parameters: Any,
     ) -> Embedding:
-        """One vector for each text."""
+        """One vector for each text; a text may also be a list of token ids."""
         return _background.run(
             self._embed(texts, model=model, deadline_s=deadline_s, max_attempts=max_attempts, parameters=parameters)
         )

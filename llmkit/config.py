@@ -3,11 +3,16 @@
 The first that has a setting wins. The environment variables are those of the official SDK (OPENAI_API_KEY,
 AZURE_OPENAI_ENDPOINT, …) and LLMKIT_<NAME> for the rest. In `llmkit.toml`, the settings of Azure stand in a table
 `[azure]`, all others at the top.
+
+An address holds no secrets: one with a user name, a password or a query is refused. The HTTP library would send the
+password in the key's stead, a query would end up amid the path, and both would show wherever the address does.
 """
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
@@ -32,13 +37,44 @@ def _header_safe(key: SecretStr) -> SecretStr:
 
 
 def _http_url(url: str) -> str:
-    if not url.startswith(("http://", "https://")):
+    """The address without blanks around it and slashes after it; a request's path is appended to it."""
+    url = url.strip()
+    if re.search(r"[\s\x00-\x1f\x7f]", url):
+        raise ValueError("it holds a blank or a control character")
+    parts = urlsplit(url)  # raises ValueError for brackets that hold no IPv6 address
+    if parts.scheme not in ("http", "https"):
         raise ValueError("it does not begin with https:// or http://")
-    return url.strip()
+    if "@" in parts.netloc:
+        raise ValueError("it holds a user name or password; give the key as api_key")
+    if "?" in url or "#" in url:
+        raise ValueError("it has a query or fragment, which the path of a request cannot follow")
+    _check_host(parts.hostname or "")
+    _ = parts.port  # raises ValueError for one that is no number up to 65535
+    return url.rstrip("/")
+
+
+def _check_host(host: str) -> None:
+    if not host:
+        raise ValueError("it names no host")
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise ValueError(f"{host!r} is no name of a host") from None
+
+
+def _azure_endpoint(url: str) -> str:
+    """The resource's own address, where its route was given with it: the route depends on the API version."""
+    return re.sub(r"/openai(/v1)?$", "", url)
+
+
+def without_secrets(text: str) -> str:
+    """`text` with *** for what addresses in it may hide: user names, passwords and queries."""
+    return re.sub(r"(?<=\S)[?#][^\s'\"]*", "?***", re.sub(r"(//|^)[^\s'\"]*@", r"\1***@", text))
 
 
 Key = Annotated[SecretStr, AfterValidator(_header_safe)]
 Url = Annotated[str, AfterValidator(_http_url)]
+Endpoint = Annotated[Url, AfterValidator(_azure_endpoint)]
 
 
 class Settings(BaseSettings):
@@ -79,6 +115,8 @@ class Settings(BaseSettings):
             return cls(**given)
         except ValidationError as error:
             failure = cls._explain(error, given)
+        except (OSError, UnicodeError) as error:
+            failure = ConfigError(f"{Path('.env').resolve()} cannot be read as UTF-8 text: {_reason(error)}")
         raise failure
 
     @classmethod
@@ -105,6 +143,8 @@ class Settings(BaseSettings):
         """What `llmkit.toml` says to this class; raises ConfigError for broken TOML and unknown names."""
         data = _toml()
         azure = data.pop("azure", {})
+        if not isinstance(azure, dict):
+            raise ConfigError(f"{FILE.resolve()} sets azure = {azure!r}: it has to be a table, [azure]")
         _check_names(data, OpenAISettings, where="at the top")
         _check_names(azure, AzureSettings, where="in [azure]")
         common = {name: value for name, value in data.items() if name in Settings.model_fields}
@@ -122,6 +162,7 @@ class Settings(BaseSettings):
                 f"llmkit.toml. It is {field.description}"
             )
         value, source = cls._origin(name, arguments)
+        value = without_secrets(value) if isinstance(value, str) and name in ("base_url", "endpoint") else value
         shown = "" if name in cls._secrets() else f" = {value!r}"
         reason = str(problem["msg"]).removeprefix("Value error, ")
         return ConfigError(f"{name}{shown}, from {source}, is not valid: {reason}. It has to be {field.description}")
@@ -166,13 +207,21 @@ class OpenAISettings(Settings):
     organization: str | None = Field(None, validation_alias="OPENAI_ORG_ID", description="an organization's id")
     project: str | None = Field(None, validation_alias="OPENAI_PROJECT_ID", description="a project's id")
 
+    @property
+    def address(self) -> str:
+        """Where requests go."""
+        return self.base_url
+
 
 class AzureSettings(Settings):
-    """How to reach an Azure OpenAI resource; without `api_version`, by its v1 route, which needs none."""
+    """How to reach an Azure OpenAI resource; without `api_version`, by its v1 route, which needs none.
+
+    The routes begin at `endpoint`, which may have a path, such as a gateway's.
+    """
 
     table: ClassVar[str | None] = "azure"
 
-    endpoint: Url = Field(
+    endpoint: Endpoint = Field(
         validation_alias="AZURE_OPENAI_ENDPOINT",
         description="the resource's URL, for example https://my-resource.openai.azure.com",
     )
@@ -184,14 +233,28 @@ class AzureSettings(Settings):
         None, validation_alias="OPENAI_API_VERSION", description="a version, for example '2024-10-21'"
     )
 
+    @property
+    def address(self) -> str:
+        """Where requests go."""
+        return self.endpoint
+
 
 def _toml() -> dict[str, Any]:
+    failure: ConfigError
     try:
         return tomllib.loads(FILE.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{FILE.resolve()} is not valid TOML: {error}") from None
+    except OSError as error:
+        failure = ConfigError(f"{FILE.resolve()} cannot be read: {_reason(error)}")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        failure = ConfigError(f"{FILE.resolve()} is not valid TOML: {error}")
+    raise failure  # here, for the error above may hold the file's bytes, and these a key
+
+
+def _reason(error: OSError | UnicodeError) -> str:
+    """Why a file could not be read, without its bytes, which may be a key."""
+    return str(error.strerror if isinstance(error, OSError) else getattr(error, "reason", error))
 
 
 def _check_names(values: dict[str, Any], settings: type[Settings], *, where: str) -> None:

@@ -22,6 +22,7 @@
 Every error pickles and copies. None refers to a request, a response or an SDK exception, since those hold the API key.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -193,6 +194,9 @@ _BY_STATUS: dict[int, type[LLMError]] = {
 }
 
 
+_STATUS = re.compile("[1-5][0-9][0-9]")
+
+
 def classify(*, status_code: int | None, code: str | None, type: str | None) -> type[LLMError]:  # noqa: A002
     """The class of an API error; its `code` and `type` tell more than the status, which is None inside a stream.
 
@@ -201,7 +205,7 @@ def classify(*, status_code: int | None, code: str | None, type: str | None) -> 
     for word in (code, type):
         if word in _BY_WORD:
             return _BY_WORD[word]
-    status = status_code or (int(code) if code and code.isdecimal() else 500)
+    status = status_code or (int(code) if code and _STATUS.fullmatch(code) else 500)
     return _BY_STATUS.get(status) or (ServerError if status >= 500 else InvalidRequest)
 
 
@@ -209,11 +213,9 @@ def from_api(error: object, *, status_code: int | None = None, **facts: Any) -> 
     """The typed error for the `error` object of an API reply or stream frame, whatever shape a gateway gave it."""
     fields: Mapping[str, Any] = error if isinstance(error, Mapping) else {}
     inner = fields.get("innererror")
-    code, kind, param = (
-        None if (value := fields.get(name)) is None else str(value) for name in ("code", "type", "param")
-    )
+    code, kind, param = (_word(fields.get(name)) for name in ("code", "type", "param"))
     if code is None and isinstance(inner, Mapping) and inner.get("code"):
-        code = str(inner["code"])
+        code = _word(inner["code"])
     message = fields.get("message")
     text = message if isinstance(message, str) and message else f"The API answered {excerpt(error)}"
     found = classify(status_code=status_code, code=code, type=kind)
@@ -222,6 +224,19 @@ def from_api(error: object, *, status_code: int | None = None, **facts: Any) -> 
 
 def excerpt(value: object, *, limit: int = 200) -> str:
     """The beginning of something unexpected, for a message."""
-    text = value if isinstance(value, str) else repr(value)
-    text = " ".join(text.split())
+    text = " ".join(_shown(value).split())
     return repr(text if len(text) <= limit else text[:limit] + "…")
+
+
+def _word(value: object) -> str | None:
+    """A word of the API's, whatever type a gateway gave it."""
+    return value if value is None or isinstance(value, str) else excerpt(value).strip("'")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    try:
+        return repr(value)
+    except (RecursionError, ValueError) as error:  # nested too deeply, or a number of too many digits
+        return f"a {type(value).__name__} that cannot be shown ({error})"

@@ -6,17 +6,17 @@ traffic; `tests/contract/test_billed_tokens.py` holds them to it.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from llmkit import vocabulary
+from llmkit.errors import InvalidRequest, excerpt
+from llmkit.messages import Message, conversation
 from llmkit.models import Framing, spec_for
 
 if TYPE_CHECKING:
     import tiktoken
-
-Message = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +76,10 @@ def count_tokens(messages: str | Iterable[Message], *, model: str) -> TokenCount
     Exact for text on a model of the registry. Tool calls, images and other parts are estimates, with a margin; so is
     everything on an unknown model, which counts as a new one (o200k_base) with a quarter as margin: no name of a model
     makes this fail. Text that spells a special token, such as `<|endoftext|>`, counts as the plain text that it is.
-    Raises ConfigError only where the installed vocabulary is damaged.
+    Raises InvalidRequest for what is no message, and ConfigError where the installed vocabulary is damaged.
     """
     counter = _Counter.of(model)
-    conversation = [{"role": "user", "content": messages}] if isinstance(messages, str) else list(messages)
-    sizes = [counter.message(message) for message in conversation]
+    sizes = [counter.message(message, f"messages[{index}]") for index, message in enumerate(conversation(messages))]
     tokens = counter.frame.reply + sum(sizes)
     margin = sum(size.margin for size in sizes)
     return TokenCount(tokens, margin if spec_for(model).known else margin + tokens // 4 + 8)
@@ -93,6 +92,8 @@ def count_text(text: str, *, model: str) -> int:
 
 def encoding_for(model: str) -> "tiktoken.Encoding":
     """The tokenizer of `model`, loaded from the wheel at first use; o200k_base for a model that nobody knows yet."""
+    if not isinstance(model, str):
+        raise InvalidRequest(f"model = {model!r}: it has to be a model's name, for example 'gpt-4o'")
     return vocabulary.encoding(_encoding_name(model))
 
 
@@ -127,25 +128,25 @@ class _Counter:
 
     @classmethod
     def of(cls, model: str) -> "_Counter":
-        spec = spec_for(model)
-        return cls(encoding_for(model), _FRAMES[spec.framing], spec.image_tokens or _ANY_IMAGE)
+        encoding, spec = encoding_for(model), spec_for(model)
+        return cls(encoding, _FRAMES[spec.framing], spec.image_tokens or _ANY_IMAGE)
 
-    def message(self, message: Message) -> TokenCount:
-        role = message.get("role", "user")
-        content, calls = self.content(message.get("content")), self.tool_calls(message)
-        tokens = self.frame.message + self.text(role) + content + calls
-        if role == "assistant":
+    def message(self, message: dict[str, Any], place: str) -> TokenCount:
+        content, calls = self.content(_said(message), place), self.tool_calls(message, place)
+        tokens = self.frame.message + self.text(message["role"]) + content + calls
+        if message["role"] == "assistant":
             tokens += self.frame.assistant
         if message.get("name"):
             tokens += self.frame.name + self.text(f":{message['name']}")
         return TokenCount(tokens, content.margin + calls.margin)
 
-    def content(self, content: str | Sequence[Mapping[str, Any]] | None) -> TokenCount:
+    def content(self, content: object, place: str) -> TokenCount:
         """Text parts are joined before they are tokenized; every other part is an estimate."""
         if content is None or isinstance(content, str):
             return TokenCount(self.text(content or ""))
-        text = "".join(part.get("text") or part.get("refusal") or "" for part in content)
-        others = [self.part(part) for part in content if part.get("type") not in ("text", "refusal")]
+        parts = _mappings(content, f"{place}.content", "a string, or a list of parts like {'type': 'text', 'text': …}")
+        text = "".join(str(part.get("text") or part.get("refusal") or "") for part in parts)
+        others = [self.part(part) for part in parts if part.get("type") not in ("text", "refusal")]
         return TokenCount(self.text(text) + sum(others), sum(other.margin for other in others))
 
     def part(self, part: Mapping[str, Any]) -> TokenCount:
@@ -156,11 +157,13 @@ class _Counter:
         half = len(json.dumps(part)) // 4
         return TokenCount(half, half)
 
-    def tool_calls(self, message: Message) -> TokenCount:
+    def tool_calls(self, message: dict[str, Any], place: str) -> TokenCount:
         """Calls are billed as a name and compact arguments in a frame that differs by model and by number of calls."""
-        calls = [call.get("function") or call.get("custom") or {} for call in message.get("tool_calls") or ()]
-        legacy = message.get("function_call")
-        calls += [legacy] if legacy else []
+        expected = "a list of calls like {'type': 'function', 'function': {'name': …, 'arguments': …}}"
+        made = _mappings(message.get("tool_calls") or [], f"{place}.tool_calls", expected)
+        named = [call.get("function") or call.get("custom") or {} for call in made]
+        named += [message["function_call"]] if message.get("function_call") else []
+        calls = _mappings(named, f"{place}.tool_calls[…].function", "{'name': …, 'arguments': …}")
         texts = [f".{call.get('name', '')}{call.get('arguments') or call.get('input') or ''}" for call in calls]
         tokens = sum(4 + self.text(text) for text in texts)
         answers_a_call = message.get("role") in ("tool", "function")
@@ -168,3 +171,20 @@ class _Counter:
 
     def text(self, text: str) -> int:
         return _length(self.encoding, text)
+
+
+def _said(message: dict[str, Any]) -> object:
+    """The content of a message; an assistant that refused has its refusal in its stead."""
+    content = message.get("content")
+    refusal = message.get("refusal")
+    return refusal if content is None and isinstance(refusal, str) else content
+
+
+def _mappings(values: object, place: str, expected: str) -> list[Mapping[str, Any]]:
+    """The list of objects that has to be there; raises InvalidRequest that names what is not."""
+    if not isinstance(values, list):
+        raise InvalidRequest(f"{place} is {excerpt(values)}: it has to be {expected}")
+    for index, value in enumerate(values):
+        if not isinstance(value, Mapping):
+            raise InvalidRequest(f"{place}[{index}] is {excerpt(value)}: it has to be {expected}")
+    return values

@@ -187,7 +187,7 @@ def test_a_refused_connection_names_the_address(caller: Open) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
-        with pytest.raises(ConnectionFailed, match=url) as caught:
+        with pytest.raises(ConnectionFailed, match=url.removesuffix("/v1")) as caught:
             caller(url, max_attempts=1).chat()
     assert caught.value.status_code is None
 

@@ -66,9 +66,10 @@ def test_the_servers_wait_is_kept_to_the_letter() -> None:
     assert decide(error, attempt=1, elapsed_s=0, limits=LIMITS, jitter=1) == Retry(17.5)
 
 
-def test_a_wait_of_zero_backs_off_all_the_same() -> None:
+def test_asked_for_no_wait_it_sends_at_once_up_to_the_last_attempt() -> None:
     error = errors.RateLimited("no", retry_after_s=0.0)
-    assert decide(error, attempt=1, elapsed_s=0, limits=LIMITS, jitter=0) == Retry(0.5)
+    assert decide(error, attempt=3, elapsed_s=0, limits=LIMITS, jitter=0) == Retry(0.0)
+    assert isinstance(decide(error, attempt=4, elapsed_s=0, limits=LIMITS, jitter=0), Stop)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +179,7 @@ def test_attempts_tell_the_story_in_order() -> None:
         (0.5, None),
     ]
     call, error, sent, took_s = lived(script, LIMITS)
-    call.succeeded(request_id="req_3")
+    call.succeeded(status_code=201, request_id="req_3")
     assert (error, sent, took_s) == (None, 3, 1 + 0.4375 + 2 + 3 + 0.5)
     assert [(attempt.error, attempt.wait_s, attempt.duration_s) for attempt in call.attempts] == [
         ("ServerError", 0, 1),
