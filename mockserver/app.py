@@ -1,6 +1,7 @@
 """The web application: every route on one screen."""
 
-from aiohttp import web
+from aiohttp import hdrs, web
+from aiohttp.http import SERVER_SOFTWARE
 
 from mockserver.admin import Admin
 from mockserver.dialects.azure import Azure
@@ -32,9 +33,16 @@ ROUTES = (
 def create_app(pipeline: Pipeline) -> web.Application:
     """The application that answers by `pipeline`."""
     app = web.Application(client_max_size=pipeline.settings.body_limit)
+    app.on_response_prepare.append(_unsigned)
     app.router.add_routes(Admin(pipeline).routes())
     for route in ROUTES:
         app.router.add_route(route.method, route.path, pipeline.serve(route))
         app.router.add_route("*", route.path, pipeline.refuse_method(route.dialect))
     app.router.add_route("*", "/{path:.*}", pipeline.refuse_path)
     return app
+
+
+async def _unsigned(_request: web.Request, response: web.StreamResponse) -> None:
+    """Take back aiohttp's name: OpenAI's answers are signed by Cloudflare, Azure's recorded ones by nobody."""
+    if response.headers.get(hdrs.SERVER) == SERVER_SOFTWARE:
+        del response.headers[hdrs.SERVER]

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import ipaddress
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -79,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _port(text: str) -> int:
-    if not text.isdigit() or int(text) > 65535:
+    if not re.fullmatch("[0-9]{1,5}", text) or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port; it takes a whole number from 0 to 65535")
     return int(text)
 

@@ -1,7 +1,7 @@
 r"""Text that matches a regular expression, as the `pattern` of a JSON Schema gives it.
 
 Covers what such patterns are made of: literals, classes, groups, alternatives, repetitions and anchors at the ends, but
-neither look-around nor back-references; see https://json-schema.org/understanding-json-schema/reference/regular_expressions
+no back-references. What look-around asks for is left to chance, so that it is met where it asks for little; see https://json-schema.org/understanding-json-schema/reference/regular_expressions
 """
 
 import re
@@ -17,6 +17,10 @@ _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "f": "\f", "v": "\v"}
 _PLAIN = _LETTERS + _DIGITS + " -_.,"
 _MANY = 3  # how often at most more than needed
 
+_ATTEMPTS = 100  # at meeting what look-around asks for
+
+_OPENING = re.compile(r":|<?[=!]|P?<[A-Za-z_]\w*>")
+_NAMED = re.compile(r"\(\?<(?![=!])")  # JavaScript's spelling of a named group
 _REPETITION = re.compile(r"\{(\d+)(,?)(\d*)\}")
 
 
@@ -26,11 +30,21 @@ class Unsupported(Exception):
 
 def matching(pattern: str, dice: Dice) -> str:
     """A text in which `pattern` is found, from end to end; Unsupported if it uses what is not covered."""
-    reader = _Reader(pattern, dice)
-    text = reader.alternatives()
-    if reader.at < len(pattern):
-        raise Unsupported(f"{pattern[reader.at]!r} at {reader.at} of {pattern!r}")
-    return text
+    for _ in range(_ATTEMPTS):
+        reader = _Reader(pattern, dice)
+        text = reader.alternatives()
+        if reader.at < len(pattern):
+            raise Unsupported(f"{pattern[reader.at]!r} at {reader.at} of {pattern!r}")
+        if not reader.looks_around or _is_found(pattern, text):
+            return text
+    raise Unsupported(f"the look-around of {pattern!r}")
+
+
+def _is_found(pattern: str, text: str) -> bool:
+    try:
+        return re.search(_NAMED.sub("(?P<", pattern), text) is not None
+    except re.error as exc:
+        raise Unsupported(f"{pattern!r}: {exc}") from exc
 
 
 @dataclass
@@ -40,6 +54,7 @@ class _Reader:
     pattern: str
     dice: Dice
     at: int = 0
+    looks_around: bool = False
 
     def alternatives(self) -> str:
         """`a|b|c`: every one is read, one is written."""
@@ -103,16 +118,19 @@ class _Reader:
         return "" if letter in "^$" else letter
 
     def group(self) -> str:
-        """`(…)`, also named or not captured."""
+        """`(…)`, also named or not captured; of `(?=…)` and the like, which match no letters, nothing is written."""
+        unwritten = False
         if self.next_is("?"):
-            opened = re.compile(r":|P?<[A-Za-z_]\w*>").match(self.pattern, self.at)
+            opened = _OPENING.match(self.pattern, self.at)
             if opened is None:
                 raise Unsupported(f"'(?' at {self.at} of {self.pattern!r}")
             self.at = opened.end()
+            unwritten = opened[0][-1] in "=!"
+            self.looks_around |= unwritten
         text = self.alternatives()
         if not self.next_is(")"):
             raise Unsupported(f"{self.pattern!r} leaves a group open")
-        return text
+        return "" if unwritten else text
 
     def escape(self) -> str:
         """The letters that an escape may stand for."""

@@ -11,7 +11,7 @@ from typing import Any
 class Problem(Exception):
     """A refusal: `status`, the `error` object of the body, and `headers` beyond the usual ones.
 
-    `body` replaces the whole body where the API sends no error envelope.
+    `body` is the whole body where the gateway or proxy in front of the API answers by itself.
     """
 
     def __init__(

@@ -55,15 +55,17 @@ def conforming(schema: Any, *, prompt: str, dice: Dice) -> Any:
     """A value that validates against `schema`; Unsatisfiable if there is none, or none was found."""
     validator = jsonschema_rs.validator_for(schema, validate_formats=True)
     maker = _Maker(schema, prompt, dice)
+    reason = ""
     for attempt in range(_ATTEMPTS):
         try:
             maker.made = 0
             value = maker.value(schema, depth=0 if attempt < _ATTEMPTS // 2 else _DEPTH)
-        except (Unsatisfiable, ArithmeticError):  # ArithmeticError: bounds beyond what a float holds
+        except (Unsatisfiable, ArithmeticError) as exc:  # ArithmeticError: bounds beyond what a float holds
+            reason = f"{exc}, in "
             continue
         if validator.is_valid(value):
             return value
-    raise Unsatisfiable(f"no value found for the schema {schema!r}")
+    raise Unsatisfiable(f"{reason or 'nothing tried conforms to '}the schema {schema!r}")
 
 
 @dataclass
@@ -127,6 +129,8 @@ class _Maker:
         """One of them: deep down the plainest, so that recursion ends."""
         if depth >= _DEPTH:
             return min(alternatives, key=_weight)
+        if any(isinstance(one, Mapping) and one.get("type") in ("number", "integer") for one in alternatives):
+            alternatives = [one for one in alternatives if not _may_spell_a_number(one)]
         return self.dice.choice(alternatives)
 
     def _type(self, schema: Mapping[str, Any], depth: int) -> str:
@@ -135,7 +139,8 @@ class _Maker:
             return kinds
         if depth >= _DEPTH and "null" in kinds:
             return "null"
-        wanted = [str(kind) for kind in kinds if kind != "null"]
+        numeric = "number" in kinds or "integer" in kinds
+        wanted = [str(kind) for kind in kinds if kind != "null" and not (numeric and kind == "string")]
         return self.dice.choice(wanted or ["null"])
 
     def _likeliest(self, options: Sequence[Any]) -> Any:
@@ -268,6 +273,18 @@ def _is_found(pattern: str, text: str) -> bool:
         return re.search(pattern, text) is not None
     except re.error as exc:  # JSON Schema speaks the regular expressions of JavaScript
         raise Unsatisfiable(f"the pattern {pattern!r}: {exc}") from exc
+
+
+def _may_spell_a_number(schema: Any) -> bool:
+    """Whether this is the text beside a number, as pydantic allows it for a Decimal: any word would fit the schema."""
+    if not isinstance(schema, Mapping) or schema.get("type") != "string":
+        return False
+    if any(keyword in schema for keyword in ("const", "enum", "format")):
+        return False
+    try:
+        return _is_found(schema.get("pattern", ""), "1")
+    except Unsatisfiable:
+        return False
 
 
 def _merge(first: Any, second: Any) -> dict[str, Any]:

@@ -66,6 +66,10 @@ class Dialect(ABC):
         """The headers of a refusal."""
 
     @abstractmethod
+    def edge_headers(self, dice: Dice) -> dict[str, str]:
+        """The headers of what stands in front of the API, when it answers by itself."""
+
+    @abstractmethod
     def encode(self, payload: Any) -> bytes:
         """A body as this API spells JSON."""
 
@@ -87,13 +91,12 @@ class Dialect(ABC):
 
     def refuse(self, problem: Problem, *, request_id: str, dice: Dice) -> Answer:
         """A refusal as an answer."""
-        headers = {**self.problem_headers(request_id, problem.status, dice), **problem.headers}
         if problem.body is not None:
-            body = problem.body.encode()
-            headers = {"content-type": "text/plain", **problem.headers}
+            headers, body = self.edge_headers(dice), problem.body.encode()
         else:
+            headers = self.problem_headers(request_id, problem.status, dice)
             body = self.encode({"error": problem.error})
-        return Answer(status=problem.status, headers=headers, frames=(body,))
+        return Answer(status=problem.status, headers={**headers, **problem.headers}, frames=(body,))
 
 
 def bearer(headers: Mapping[str, str]) -> str:

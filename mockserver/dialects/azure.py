@@ -49,7 +49,9 @@ class Azure(Dialect):
 
     @override
     def unknown_path(self, method: str, path: str) -> Problem:
-        return _gateway(404, "404", "Resource not found")
+        # byte for byte as quoted in openai/openai-python#362, the blank included
+        body = '{"error":{"code":"404","message": "Resource not found"}}'
+        return Problem(404, {}, body=body, headers={"content-type": "application/json"})
 
     @override
     def wrong_method(self, method: str, path: str) -> Problem:
@@ -154,8 +156,12 @@ class Azure(Dialect):
 
     @override
     def problem_headers(self, request_id: str, status: int, dice: Dice) -> dict[str, str]:
-        gateway = {"content-type": "application/json", "apim-request-id": dice.uuid()}
+        gateway = {"content-type": "application/json", **self.edge_headers(dice)}
         return gateway if status == 401 else {**gateway, "x-ms-region": _REGION, "x-request-id": request_id}
+
+    @override
+    def edge_headers(self, dice: Dice) -> dict[str, str]:
+        return {"apim-request-id": dice.uuid()}
 
     @override
     def encode(self, payload: Any) -> bytes:

@@ -148,7 +148,7 @@ class OpenAI(Dialect):
             "x-ratelimit-reset-requests": go_duration(60 / _REQUESTS_LIMIT),
             "x-ratelimit-reset-tokens": go_duration(60 * tokens / _TOKENS_LIMIT),
             "x-request-id": call.request_id,
-            **_edge_headers(dice),
+            **self.edge_headers(dice),
         }
 
     @override
@@ -156,7 +156,19 @@ class OpenAI(Dialect):
         return {
             "content-type": "application/json; charset=utf-8",
             "x-request-id": request_id,
-            **_edge_headers(dice),
+            **self.edge_headers(dice),
+        }
+
+    @override
+    def edge_headers(self, dice: Dice) -> dict[str, str]:
+        """What Cloudflare adds; without `alt-svc`, which would send clients looking for HTTP/3."""
+        return {
+            "server": "cloudflare",
+            "cf-cache-status": "DYNAMIC",
+            "cf-ray": f"{dice.hexadecimal(16)}-EWR",
+            "set-cookie": f"__cf_bm={dice.token(43)}; path=/; domain=.api.openai.com; HttpOnly; Secure; SameSite=None",
+            "strict-transport-security": "max-age=31536000; includeSubDomains; preload",
+            "x-content-type-options": "nosniff",
         }
 
     @override
@@ -198,18 +210,6 @@ def go_duration(seconds: float) -> str:
     hours, minutes = divmod(minutes, 60)
     parts = [(hours, "h"), (minutes, "m")] if hours else [(minutes, "m")] if minutes else []
     return "".join(f"{number}{unit}" for number, unit in parts) + f"{rest / 1000:g}s"
-
-
-def _edge_headers(dice: Dice) -> dict[str, str]:
-    """What Cloudflare adds; without `alt-svc`, which would send clients looking for HTTP/3."""
-    return {
-        "server": "cloudflare",
-        "cf-cache-status": "DYNAMIC",
-        "cf-ray": f"{dice.hexadecimal(16)}-EWR",
-        "set-cookie": f"__cf_bm={dice.token(43)}; path=/; domain=.api.openai.com; HttpOnly; Secure; SameSite=None",
-        "strict-transport-security": "max-age=31536000; includeSubDomains; preload",
-        "x-content-type-options": "nosniff",
-    }
 
 
 # unverified in wording: what is known of 502 and 504 is that the edge answers them in HTML

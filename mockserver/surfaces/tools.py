@@ -131,12 +131,20 @@ def as_call(name: str, arguments: Any, dice: Dice) -> dict[str, Any]:
 
 
 def structured(schema: Any, *, prompt: str, dice: Dice, param: str) -> Any:
-    """A value that conforms to `schema`; a schema that nothing conforms to is refused."""
+    """A value that conforms to `schema`; Problem, in the server's own voice, where it finds none."""
     try:
         return conforming(schema, prompt=prompt, dice=dice)
     except Unsatisfiable as exc:
-        # unverified: what the API says of a schema that no value satisfies was never recorded
-        raise problems.error(400, f"Invalid schema: {exc}"[:500], param=param) from exc
+        message = (
+            f"mockserver makes no value for this schema: {_shortened(str(exc))}."
+            " This is a limit of the mock server, not an answer of the API. Script what it is to say: reply(text),"
+            " reply(tool_calls=[…]), or a whole body with reply(json=…)."
+        )
+        raise problems.error(400, message, kind="mockserver_limit", param=param, code="schema_not_covered") from exc
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 400 else f"{text[:400]}…"
 
 
 def _fit(tool: Tool, prompt: str) -> int:

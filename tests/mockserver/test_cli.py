@@ -100,6 +100,9 @@ def test_a_bad_script_is_one_line_and_exit_2(tmp_path: Path, capsys: pytest.Capt
     [
         (["--port", "99999"], "'99999' is no port; it takes a whole number from 0 to 65535"),
         (["--port", "x"], "'x' is no port"),
+        (["--port", "80²"], "'80²' is no port; it takes a whole number from 0 to 65535"),
+        (["--port", "٣"], "'٣' is no port"),
+        (["--port", "9" * 5000], "is no port; it takes a whole number from 0 to 65535"),
         (["--deployment", "chat"], "'chat' is no deployment; write NAME=MODEL, for example chat=gpt-4o"),
         (["--deployment", "chat=gpt-99"], "'chat=gpt-99' is no deployment"),
     ],

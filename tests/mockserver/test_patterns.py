@@ -21,12 +21,14 @@ from mockserver.patterns import Unsupported, matching
         r"^[\w.-]+\/[a-z0-9_]*$",
         r"^[]a]-.$",
         r"^\S\D\W\t$",
+        r"^(?!^[-+.]*$)[+-]?0*\d*\.?\d*$",
+        r"^(?=.*\d)[a-z\d]{4,8}(?<!x)$",
         "^$",
         "",
     ],
 )
 def test_what_is_made_matches(pattern: str) -> None:
-    python = pattern.replace("(?<", "(?P<")
+    python = pattern.replace("(?<month", "(?P<month")
     for seed in range(50):
         assert re.search(python, matching(pattern, Dice(seed)))
 
@@ -36,6 +38,8 @@ def test_what_is_made_matches(pattern: str) -> None:
     [
         r"(?=a)b",
         r"(a)\1",
+        r"^\p{L}+$",
+        r"(?=a)(?<x>b)(?<x>c)",
         "[a",
         "(a",
         "a)",

@@ -58,3 +58,10 @@ def test_without_aiohttp_it_says_what_to_install(pytester: pytest.Pytester) -> N
     result = run(pytester)
     result.assert_outcomes(errors=2)
     result.stdout.fnmatch_lines(["*mockserver.MockServer needs aiohttp: pip install 'llmkit?testing?'*"])
+
+
+def test_importing_it_in_a_test_file_warns_of_nothing(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("from mockserver import MockServer, fault, reply, script\n" + TEST)
+    result = run(pytester, "-W", "error", "-p", "no:asyncio")  # which warns of its own options
+    result.assert_outcomes(passed=2)
+    assert "warning" not in result.stdout.str().lower()

@@ -1,5 +1,6 @@
 """Values that conform to schemas, whatever the schema."""
 
+from decimal import Decimal
 from typing import Any
 
 import jsonschema_rs
@@ -161,9 +162,43 @@ def test_a_schema_without_any_value_is_named_so(schema: Any) -> None:
         conforming(schema, prompt=PROMPT, dice=Dice(0))
 
 
+def test_why_there_is_none_is_said() -> None:
+    with pytest.raises(Unsatisfiable, match=r"a pattern that is not covered: '\\p'"):
+        conforming({"type": "string", "pattern": "^\\p{L}+$"}, prompt=PROMPT, dice=Dice(0))
+
+
 def test_numbers_of_the_prompt_are_preferred() -> None:
     value = conforming({"type": "integer", "minimum": 30, "maximum": 40}, prompt=PROMPT, dice=Dice(1))
     assert value == 36
+
+
+DECIMAL_TEXT = {"type": "string", "pattern": r"^(?!^[-+.]*$)[+-]?0*\d*\.?\d*$"}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"anyOf": [{"type": "number"}, {"type": "string"}]},
+        {"anyOf": [{"type": "string"}, {"type": "number", "minimum": 0}, {"type": "null"}]},
+        {"oneOf": [DECIMAL_TEXT, {"type": "integer"}]},
+        {"type": ["string", "number"]},
+        DECIMAL_TEXT,
+    ],
+)
+def test_what_may_be_a_number_or_its_text_is_never_a_word(schema: Any) -> None:
+    for seed in range(30):
+        value = conforming(schema, prompt="The red dragon", dice=Dice(seed))
+        assert value is None or Decimal(value).is_finite()
+
+
+@pytest.mark.parametrize(
+    "other", [{"enum": ["auto"], "type": "string"}, {"type": "string", "format": "date"}, {"pattern": "^auto$"}]
+)
+def test_a_text_beside_a_number_that_means_something_else_is_made_too(other: Any) -> None:
+    schema = {"anyOf": [{"type": "number"}, {"type": "string", **other}]}
+    made = {type(conforming(schema, prompt="", dice=Dice(seed))) for seed in range(30)}
+    assert str in made
+    assert made & {int, float}
 
 
 def test_strings_are_words_of_the_prompt() -> None:

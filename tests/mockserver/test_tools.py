@@ -9,6 +9,7 @@ import openai
 import pytest
 from pydantic import BaseModel
 
+from mockserver import MockServer, reply
 from tests.mockserver.asking import CHAT, MAIL, WEATHER, chat, user
 
 
@@ -154,3 +155,21 @@ def test_a_schema_that_nothing_conforms_to_is_refused(http: httpx.Client) -> Non
     response = http.post(CHAT, json=chat(response_format=wanted))
     assert response.status_code == 400
     assert response.json()["error"]["param"] == "response_format"
+
+
+def test_a_schema_beyond_the_server_is_refused_in_its_own_voice(mockserver: MockServer, http: httpx.Client) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"name": {"type": "string", "pattern": "^\\p{L}+$"}},
+        "required": ["name"],
+    }
+    wanted = {"type": "json_schema", "json_schema": {"name": "person", "schema": schema}}
+    body = chat(response_format=wanted)
+    error = http.post(CHAT, json=body).json()["error"]
+    assert error["message"].startswith("mockserver makes no value for this schema: a pattern that is not covered")
+    assert "This is a limit of the mock server, not an answer of the API." in error["message"]
+    assert "reply(json=…)" in error["message"]
+    assert (error["type"], error["code"]) == ("mockserver_limit", "schema_not_covered")
+    mockserver.script(reply(json={"as": "advised"}), reply('{"name": "Ada"}'))
+    assert http.post(CHAT, json=body).json() == {"as": "advised"}
+    assert http.post(CHAT, json=body).json()["choices"][0]["message"]["content"] == '{"name": "Ada"}'

@@ -18,7 +18,7 @@ from mockserver import MockServer, fault, reply
 from mockserver.journal import Exchange
 from mockserver.steps import Step
 from mockserver.wire import parse_json
-from tests.mockserver.asking import CHAT, chat
+from tests.mockserver.asking import AZURE_CHAT, CHAT, chat
 from tests.mockserver.conftest import KEY, Serve
 
 
@@ -60,6 +60,22 @@ def test_compressed_bodies_are_not_unpacked(http: httpx.Client) -> None:
     response = http.post(CHAT, content=b"\x1f\x8b\x08junk", headers={"content-encoding": "gzip"})
     assert response.status_code == 400
     assert "could not parse" in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "signed"), [(CHAT, "cloudflare"), ("/v1/nowhere", "cloudflare"), (AZURE_CHAT, None), ("/openai/x", None)]
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_answers_are_signed_as_the_real_ones(http: httpx.Client, path: str, signed: str | None, stream: bool) -> None:
+    response = http.post(path, json=chat(stream=stream))
+    assert response.headers.get("server") == signed
+
+
+def test_a_failure_of_the_edge_is_signed_by_it(mockserver: MockServer, http: httpx.Client) -> None:
+    mockserver.script(fault.server_error(status=502))
+    headers = http.post(CHAT, json=chat()).headers
+    assert headers["server"] == "cloudflare"
+    assert "x-request-id" not in headers
 
 
 @pytest.mark.parametrize("raw", [b"garbage\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\nbad\r\n\r\n"])
