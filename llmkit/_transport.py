@@ -27,7 +27,8 @@ T = TypeVar("T")
 CONNECT_S = 5.0  # a host that does not answer at all is tried again before the deadline
 _DRAIN_S = 0.05
 _SHORTEST_KEY = 8  # a shorter one is a placeholder, and may well be a word of the message
-_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 class Transport:
@@ -111,8 +112,8 @@ class Transport:
             # a redirect would be a second request, and could carry the key to another host
             return self._openai.DefaultAsyncHttpxClient(follow_redirects=False)
         except Exception as error:  # noqa: BLE001 - whatever a wrong variable raises, ssl and proxies know many ways
-            reason = _named(error)
-        raise ConfigError(f"No connection can be made as the environment says ({reason}): correct {_environment()}")
+            reason, names = _named(error), _CERTIFICATES if isinstance(error, OSError) else _PROXIES
+        raise ConfigError(f"The environment variables {_set(names)} do not allow any connection: {reason}")
 
     async def translated(self, pending: Awaitable[T]) -> T:
         """The result of `pending`; what the SDK or its HTTP library raises becomes ours, without a link to theirs."""
@@ -244,10 +245,10 @@ def _named(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _environment() -> str:
-    """The variables that an HTTP client is built of, as they are set."""
-    found = {name: os.environ.get(name) or os.environ.get(name.lower()) for name in _VARIABLES}
-    return ", ".join(f"{name}={without_secrets(value)!r}" for name, value in found.items() if value) or "the proxies"
+def _set(names: tuple[str, ...]) -> str:
+    """Those of these environment variables that are set, and to what."""
+    found = {name: os.environ.get(name) or os.environ.get(name.lower()) for name in names}
+    return ", ".join(f"{name}={without_secrets(value)!r}" for name, value in found.items() if value)
 
 
 def _facts(headers: Mapping[str, str], *, status_code: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
@@ -49,7 +49,7 @@ def _http_url(url: str) -> str:
     if "?" in url or "#" in url:
         raise ValueError("it has a query or fragment, which the path of a request cannot follow")
     _check_host(parts.hostname or "")
-    _ = parts.port  # raises ValueError for one that is no number up to 65535
+    _check_port(parts)
     return url.rstrip("/")
 
 
@@ -62,6 +62,13 @@ def _check_host(host: str) -> None:
         raise ValueError(f"{host!r} is no name of a host") from None
 
 
+def _check_port(parts: SplitResult) -> None:
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ValueError("its port is no number from 0 to 65535") from None
+
+
 def _azure_endpoint(url: str) -> str:
     """The resource's own address, where its route was given with it: the route depends on the API version."""
     return re.sub(r"/openai(/v1)?$", "", url)
@@ -69,7 +76,7 @@ def _azure_endpoint(url: str) -> str:
 
 def without_secrets(text: str) -> str:
     """`text` with *** for what addresses in it may hide: user names, passwords and queries."""
-    return re.sub(r"(?<=\S)[?#][^\s'\"]*", "?***", re.sub(r"(//|^)[^\s'\"]*@", r"\1***@", text))
+    return re.sub(r"(?<=\S)[?#][^\s'\"]*", "?***", re.sub(r"((?:\w+:)?//|^)[^\s'\"]*@", r"\1***@", text))
 
 
 Key = Annotated[SecretStr, AfterValidator(_header_safe)]

@@ -223,14 +223,15 @@ def from_api(error: object, *, status_code: int | None = None, **facts: Any) -> 
 
 
 def excerpt(value: object, *, limit: int = 200) -> str:
-    """The beginning of something unexpected, for a message."""
+    """The beginning of something unexpected, for a message; a text in quotation marks."""
     text = " ".join(_shown(value).split())
-    return repr(text if len(text) <= limit else text[:limit] + "…")
+    text = text if len(text) <= limit else text[:limit] + "…"
+    return repr(text) if isinstance(value, str) else text
 
 
 def _word(value: object) -> str | None:
     """A word of the API's, whatever type a gateway gave it."""
-    return value if value is None or isinstance(value, str) else excerpt(value).strip("'")
+    return value if value is None or isinstance(value, str) else excerpt(value)
 
 
 def _shown(value: object) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from llmkit.errors import InvalidRequest, excerpt
 
-_LIKE = "a message like {'role': 'user', 'content': …}"
+_EXAMPLE = "{'role': 'user', 'content': …}"
 
 
 @runtime_checkable
@@ -34,7 +34,9 @@ def _items(messages: object) -> Iterable[object]:
     if isinstance(messages, Mapping | Dumpable):
         raise InvalidRequest("messages is one message: put it into a list, [{'role': 'user', 'content': …}]")
     if not isinstance(messages, Iterable) or isinstance(messages, bytes | bytearray):
-        raise InvalidRequest(f"messages is {excerpt(messages)}: it has to be a string, or a list of {_LIKE}")
+        raise InvalidRequest(
+            f"messages is {excerpt(messages)}: it has to be a string, or a list of messages like {_EXAMPLE}"
+        )
     return messages
 
 
@@ -44,10 +46,12 @@ def _message(message: object, index: int) -> dict[str, Any]:
     except (RecursionError, TypeError) as error:  # nested too deeply, or a model_dump of another kind
         raise InvalidRequest(f"messages[{index}] cannot be read: {error}") from None
     if not isinstance(plain, dict):
-        raise InvalidRequest(f"messages[{index}] is {excerpt(message)}, not {_LIKE}")
+        raise InvalidRequest(f"messages[{index}] is {excerpt(message)}, not a message like {_EXAMPLE}")
     role = plain.get("role")
     if not (isinstance(role, str) and role):
-        raise InvalidRequest(f"messages[{index}] has the role {role!r}, and has to be {_LIKE}: {excerpt(message)}")
+        raise InvalidRequest(
+            f"messages[{index}] has the role {role!r}, not one like {_EXAMPLE}: it is {excerpt(message)}"
+        )
     return plain
 
 

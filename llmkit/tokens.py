@@ -154,7 +154,7 @@ class _Counter:
         if part.get("type") == "image_url":
             least, most = self.image_tokens
             return TokenCount((least + most) // 2, (most - least + 1) // 2)
-        half = len(json.dumps(part)) // 4
+        half = len(json.dumps(part, default=str)) // 4
         return TokenCount(half, half)
 
     def tool_calls(self, message: dict[str, Any], place: str) -> TokenCount:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,91 @@ def test_a_wrong_value_names_its_source_and_the_fix(
 def test_wrong_values_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         OpenAISettings.load(api_key=KEY, **wrong)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:99999/v1",
+        "http://127.0.0.1:abc/v1",
+        "http://[::1/v1",
+        "http://exämple..com/v1",
+        "http://x\ty/v1",
+        "http://a b/v1",
+        "http://",
+        "https:///v1",
+        "ftp://host/v1",
+        "http://host/v1?api-version=1",
+        "http://host/v1#there",
+    ],
+)
+def test_an_address_that_cannot_be_called_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match="base_url = "):
+        OpenAISettings.load(api_key=KEY, base_url=url)
+    with pytest.raises(ConfigError, match="endpoint = "):
+        AzureSettings.load(api_key=KEY, endpoint=url)
+
+
+@pytest.mark.parametrize(
+    "url", ["HTTPS://host/v1", " https://host/v1\n", "http://[::1]:8000/v1", "http://bücher.de/v1"]
+)
+def test_an_address_may_be_spelt_in_any_way_that_works(url: str) -> None:
+    assert OpenAISettings.load(api_key=KEY, base_url=url).base_url == url.strip()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://user:canary-pw@host/v1",
+        "http://canary-pw@host/v1",
+        "http://user:can/ary-pw@host/v1",
+        "http://host/v1?api_key=canary-pw",
+        "http://host/v1#canary-pw",
+    ],
+)
+def test_credentials_in_an_address_are_refused_unseen(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    with pytest.raises(ConfigError, match="OPENAI_BASE_URL") as caught:
+        OpenAISettings.load(api_key=KEY)
+    assert "***" in str(caught.value)
+    assert "can" not in str(caught.value).replace("cannot", "")
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("given", "endpoint"),
+    [
+        ("https://me", "https://me"),
+        ("https://me/", "https://me"),
+        ("https://me/openai", "https://me"),
+        ("https://me/openai/v1/", "https://me"),
+        ("https://host/gateway/openai/", "https://host/gateway"),
+        ("https://host/my-openai", "https://host/my-openai"),
+    ],
+)
+def test_an_endpoint_may_have_azures_route_behind_it(given: str, endpoint: str) -> None:
+    assert AzureSettings.load(api_key=KEY, endpoint=given).endpoint == endpoint
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    Path("llmkit.toml").mkdir()
+    with pytest.raises(ConfigError, match=r"llmkit\.toml cannot be read: Is a directory"):
+        OpenAISettings.load(api_key=KEY)
+
+
+def test_azure_in_the_file_has_to_be_a_table() -> None:
+    Path("llmkit.toml").write_text("azure = 5\n")
+    with pytest.raises(ConfigError, match=r"sets azure = 5: it has to be a table"):
+        OpenAISettings.load(api_key=KEY)
+
+
+@pytest.mark.parametrize("name", [".env", "llmkit.toml"])
+def test_a_file_that_is_no_text_is_named_and_its_bytes_are_not_shown(name: str) -> None:
+    Path(name).write_bytes(f"OPENAI_API_KEY = '{KEY}".encode() + b"\xff'\n")
+    with pytest.raises(ConfigError, match=re.escape(str(Path(name).resolve()))) as caught:
+        OpenAISettings.load()
+    assert caught.value.__context__ is None
+    assert KEY not in str(caught.value)
 
 
 @pytest.mark.parametrize("key", ["sk canary\nsecond", "sk-canäry", "   "])

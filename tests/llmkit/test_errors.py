@@ -79,6 +79,9 @@ def test_the_message_tells_the_facts() -> None:
         (None, "429", None, errors.RateLimited),
         (None, None, "server_error", errors.ServerError),
         (None, None, None, errors.ServerError),
+        (None, "9" * 5000, None, errors.ServerError),
+        (None, "٤٢٩", None, errors.ServerError),
+        (None, "7", None, errors.ServerError),
     ],
 )
 def test_errors_are_told_apart_by_words_then_status(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmkit.requests import Request, chat_request, embedding_request
+from llmkit import InvalidRequest
+from llmkit.requests import Request, chat_request, embedding_request, text_count
 
 bodies = st.dictionaries(
     st.text(max_size=5),
@@ -46,3 +48,79 @@ def test_parameters_win_over_defaults() -> None:
     assert (
         chat_request("Hi", model="m", stream=True, parameters={"stream_options": None}).body["stream_options"] is None
     )
+
+
+@pytest.mark.parametrize(
+    ("texts", "inputs", "count"),
+    [
+        ("a", ["a"], 1),
+        (["a", "b"], ["a", "b"], 2),
+        (iter(["a", "b"]), ["a", "b"], 2),
+        ([1, 2, 3], [1, 2, 3], 1),
+        ([[1, 2], (3,)], [[1, 2], [3]], 2),
+    ],
+)
+def test_a_text_is_a_string_or_a_list_of_token_ids(texts: Any, inputs: list[Any], count: int) -> None:
+    request = embedding_request(texts, model="m", parameters={})
+    assert (request.body["input"], text_count(request)) == (inputs, count)
+
+
+@pytest.mark.parametrize(
+    ("texts", "shown"),
+    [
+        (None, "None"),
+        (5, "5"),
+        (b"ab", "b'ab'"),
+        ({"a": 1}, "{'a': 1}"),
+        (["a", 1], r"texts\[1\] is 1"),
+        ([1, "a"], r"texts\[1\] is 'a'"),
+        ([b"ab"], r"texts\[0\] is b'ab'"),
+        ([None], r"texts\[0\] is None"),
+        ([True], r"texts\[0\] is True"),
+        ([-1], r"texts\[0\] is -1"),
+        ([[1], []], r"texts\[1\] is \[\]"),
+        ([["a"]], r"texts\[0\] is \['a'\]"),
+        ([{"a": 1}], r"texts\[0\] is \{'a': 1\}"),
+    ],
+)
+def test_what_is_no_text_is_refused_with_its_place(texts: Any, shown: str) -> None:
+    """The API would embed some of these, as something that nobody meant, and bill it."""
+    with pytest.raises(InvalidRequest, match=shown):
+        embedding_request(texts, model="m", parameters={})
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("timeout", "deadline_s"),
+        ("max_retries", "max_attempts"),
+        ("extra_body", "keyword argument"),
+        ("extra_headers", "headers"),
+        ("extra_query", "query"),
+        ("stream", r"client\.stream"),
+    ],
+)
+def test_the_sdks_own_options_do_not_go_into_the_body(name: str, hint: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"{name} is not a parameter here: .*{hint}"):
+        chat_request("Hi", model="m", parameters={name: 3})
+    with pytest.raises(InvalidRequest, match=f"{name} is not a parameter here"):
+        embedding_request("Hi", model="m", parameters={name: 3})
+
+
+def test_a_stream_of_several_replies_is_refused() -> None:
+    """Their texts would come mixed, or all but the first get lost."""
+    with pytest.raises(InvalidRequest, match="n = 2"):
+        chat_request("Hi", model="m", stream=True, parameters={"n": 2})
+    assert chat_request("Hi", model="m", stream=True, parameters={"n": 1}).body["n"] == 1
+    assert chat_request("Hi", model="m", parameters={"n": 2}).body["n"] == 2
+
+
+def test_what_is_nested_too_deeply_is_refused() -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    for parameters, content in ({"metadata": deep}, "Hi"), ({}, deep):
+        with pytest.raises(InvalidRequest):
+            chat_request([{"role": "user", "content": content}], model="m", parameters=parameters)
+    while deep:  # taken apart from outside, for it is too deep to be freed at once
+        deep = deep[0]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +15,16 @@ from hypothesis import strategies as st
 from llmkit import errors
 from llmkit._flow import Call, Send, Wait, life
 from llmkit.errors import LLMError
-from llmkit.policies.retry import Limits, Retry, Stop, backoff_s, decide, is_transient, retry_after_s
+from llmkit.policies.retry import (
+    Limits,
+    Retry,
+    Stop,
+    backoff_s,
+    decide,
+    is_transient,
+    quota_reset_s,
+    retry_after_s,
+)
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 LIMITS = Limits(deadline_s=30, max_attempts=4)
@@ -110,6 +121,13 @@ def test_a_retry_always_fits_into_attempts_and_deadline(
         ({"retry-after": "-3"}, None),
         ({"retry-after": "nan"}, None),
         ({"retry-after": "inf"}, None),
+        ({"retry-after": "1_0"}, None),
+        ({"retry-after": "1e1"}, None),
+        ({"retry-after": "٣"}, None),
+        ({"retry-after": "9" * 400}, None),
+        ({"retry-after": "0"}, 0),
+        ({"retry-after": "Wed, 21 Oct 99999999999 07:28:00 GMT"}, None),
+        ({"retry-after": "Wed, 21 Oct 2026 07:28:00 +99999999999"}, None),
         ({"retry-after": format_datetime(NOW + timedelta(seconds=90), usegmt=True)}, 90),
         ({"retry-after": format_datetime(NOW - timedelta(seconds=90), usegmt=True)}, 0),
         ({"retry-after": "Fri, 20 Nov 2026 12:00:30 -0000"}, 30),
@@ -123,6 +141,53 @@ def test_retry_after_in_all_its_forms(headers: dict[str, str], seconds: float | 
 def test_no_header_breaks_the_parser(headers: dict[str, str]) -> None:
     seconds = retry_after_s(headers, now=NOW)
     assert seconds is None or seconds >= 0
+
+
+@pytest.mark.parametrize(
+    ("headers", "status_code", "seconds"),
+    [
+        ({}, 429, None),
+        ({"x-rate-limit-reset-tokens": "55"}, 429, 55),  # Azure
+        ({"x-rate-limit-reset-tokens": "55"}, 500, None),
+        ({"x-ratelimit-reset-requests": "6ms", "x-ratelimit-reset-tokens": "1m30.5s"}, 429, 90.5),
+        ({"x-ratelimit-reset-tokens": "1h0m1s"}, 429, 3601),
+        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "7"}, 503, 7),
+        (
+            {
+                "x-ratelimit-remaining-requests": "0",
+                "x-ratelimit-reset-requests": "7",
+                "x-ratelimit-remaining-tokens": "9000",
+                "x-ratelimit-reset-tokens": "500",
+            },
+            429,
+            7,
+        ),
+        ({"x-ratelimit-remaining-tokens": "-1", "x-ratelimit-reset-tokens": "0"}, 429, None),  # Azure knows nothing
+        ({"x-ratelimit-reset-tokens": "soon"}, 429, None),
+        ({"x-ratelimit-reset-tokens": "5 s"}, 429, None),
+        ({"x-ratelimit-reset-tokens": "9" * 400 + "h"}, 429, None),
+    ],
+)
+def test_the_reset_of_a_spent_quota_is_a_wait(headers: dict[str, str], status_code: int, seconds: float | None) -> None:
+    assert quota_reset_s(headers, status_code=status_code) == seconds
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"deadline_s": "5"},
+        {"deadline_s": True},
+        {"deadline_s": None},
+        {"max_attempts": "2"},
+        {"max_attempts": 1.5},
+        {"max_attempts": True},
+        {"max_attempts": 10**9},
+    ],
+)
+def test_limits_of_a_wrong_type_or_size_are_refused_with_their_value(limits: dict[str, Any]) -> None:
+    ((name, value),) = limits.items()
+    with pytest.raises(errors.ConfigError, match=re.escape(f"{name} = {value!r} is not valid: it has to be")):
+        Limits(**limits)
 
 
 class Clock:

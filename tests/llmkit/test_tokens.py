@@ -18,9 +18,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from openai.types.chat import ChatCompletionMessage
 
 import llmkit
-from llmkit import ConfigError, TokenCount, count_text, count_tokens, vocabulary
+from llmkit import ConfigError, InvalidRequest, TokenCount, count_text, count_tokens, vocabulary
 from llmkit.tokens import encoding_for
 
 PUBLIC = Path(str(find_spec("tiktoken_ext.openai_public").origin))  # type: ignore[union-attr]
@@ -88,6 +89,39 @@ def test_what_is_estimated_has_a_margin(message: dict[str, Any]) -> None:
     count = count_tokens([message], model="gpt-4o")
     assert count > 0
     assert count.margin > 0
+
+
+def test_a_refusal_costs_its_text() -> None:
+    refused = [{"role": "assistant", "content": None, "refusal": "I can't help with that."}]
+    said = [{"role": "assistant", "content": "I can't help with that."}]
+    assert count_tokens(refused, model="gpt-4o") == count_tokens(said, model="gpt-4o")
+
+
+def test_a_message_of_the_sdk_counts_like_its_fields() -> None:
+    message = ChatCompletionMessage(role="assistant", content="Hi")
+    said = [{"role": "assistant", "content": "Hi"}]
+    assert count_tokens([message], model="gpt-4o") == count_tokens(said, model="gpt-4o")
+
+
+@pytest.mark.parametrize(
+    ("message", "complaint"),
+    [
+        ({"role": "user", "content": 5}, r"messages\[0\]\.content is 5"),
+        ({"role": "user", "content": ["a", "b"]}, r"messages\[0\]\.content\[0\] is 'a'"),
+        ({"role": "assistant", "tool_calls": [None]}, r"messages\[0\]\.tool_calls\[0\] is None"),
+        ({"role": "assistant", "tool_calls": [{"function": 5}]}, r"tool_calls\[…\]\.function\[0\] is 5"),
+        ({"role": "assistant", "tool_calls": 5}, r"messages\[0\]\.tool_calls is 5"),
+    ],
+)
+def test_what_cannot_be_counted_is_told_with_its_place(message: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(InvalidRequest, match=complaint):
+        count_tokens([message], model="gpt-4o")
+
+
+@pytest.mark.parametrize("model", [None, 5])
+def test_a_model_that_is_no_name_is_refused(model: Any) -> None:
+    with pytest.raises(InvalidRequest, match=f"model = {model}"):
+        count_tokens("Hi", model=model)
 
 
 def test_an_image_lies_within_the_models_bounds() -> None:
