@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from openai.types.chat import ChatCompletionMessage
 
 import llmkit
 from llmkit import (
@@ -34,6 +35,8 @@ from llmkit import (
     RateLimited,
     ServerError,
 )
+from llmkit._transport import Transport
+from llmkit.config import OpenAISettings
 from mockserver import MockServer, fault, reply
 
 if TYPE_CHECKING:
@@ -157,6 +160,12 @@ def test_the_servers_word_on_retrying_counts(caller: Open, raw: RawServer) -> No
         '{"choices": [{"message": {"content": {"text": "Hello"}}, "finish_reason": "stop"}]}',
         '{"choices": [{"message": {"content": null}, "finish_reason": "stop"}]}',
         '{"choices": [{"message": {"content": null, "tool_calls": [3]}, "finish_reason": "stop"}]}',
+        '{"choices": [{"message": {"tool_calls": [{"function": {"arguments": "{}"}}]}, "finish_reason": "stop"}]}',
+        '{"choices": [{"message": {"content": "\\ud800"}, "finish_reason": "stop"}]}',
+        '{"choices": [{"message": {"content": "Hi"}, "finish_reason": true}]}',
+        pytest.param("[" * 200_000, id="nested"),
+        pytest.param('{"choices": ' + "[" * 200_000 + "]" * 200_000 + "}", id="nested inside"),
+        pytest.param('{"choices": ' + "9" * 5000 + "}", id="digits"),
         "",
     ],
 )
@@ -170,6 +179,106 @@ def test_a_200_that_is_no_answer_is_an_error(caller: Open, raw: RawServer, body:
         caller(raw.url, max_attempts=1).chat()
     assert caught.value.status_code == 200
     assert len(caught.value.attempts) == 1
+
+
+@pytest.mark.parametrize("status", ["201 Created", "202 Accepted", "206 Partial Content"])
+def test_the_status_is_the_servers_own(caller: Open, raw: RawServer, status: str) -> None:
+    raw.say(raw.http(raw.completion(), status=status))
+    raw.say(raw.http("<html>", status=status))
+    client = caller(raw.url, max_attempts=1)
+    assert [attempt.status_code for attempt in client.chat().attempts] == [int(status[:3])]
+    with pytest.raises(MalformedResponse) as caught:
+        client.chat()
+    assert caught.value.status_code == caught.value.attempts[0].status_code == int(status[:3])
+
+
+def test_a_204_is_no_answer(caller: Open, raw: RawServer) -> None:
+    raw.say(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n")
+    with pytest.raises(MalformedResponse) as caught:
+        caller(raw.url, max_attempts=1).chat()
+    assert caught.value.status_code == 204
+
+
+@pytest.mark.parametrize("status", ["200 OK", "400 Bad"])
+def test_an_error_code_of_any_length_is_a_code(caller: Open, raw: RawServer, status: str) -> None:
+    raw.say(raw.http(json.dumps({"error": {"message": "a", "code": "9" * 5000}}), status=status))
+    with pytest.raises(LLMError) as caught:
+        caller(raw.url, max_attempts=1).chat()
+    assert type(caught.value) is (ServerError if status.startswith("200") else InvalidRequest)
+    assert caught.value.code == "9" * 5000
+
+
+@pytest.mark.parametrize("usage", [True, "12", {"prompt_tokens": True}, {"prompt_tokens": -1}, {"total_tokens": "7"}])
+def test_a_bill_that_is_none_is_not_made_up(caller: Open, raw: RawServer, usage: Any) -> None:
+    raw.say(raw.http(json.dumps(json.loads(raw.completion()) | {"usage": usage})))
+    assert caller(raw.url).chat().usage is None
+
+
+@pytest.mark.parametrize("date", ["Wed, 21 Oct 99999999999 07:28:00 GMT", "1_0", "soon"])
+def test_a_retry_after_that_is_nonsense_is_none(caller: Open, raw: RawServer, date: str) -> None:
+    raw.say(raw.http("{}", status="429 Slow", Retry_After=date))
+    with pytest.raises(RateLimited) as caught:
+        caller(raw.url, max_attempts=1).chat()
+    assert caught.value.retry_after_s is None
+    assert caught.value.__context__ is None
+
+
+def test_a_rate_limit_without_retry_after_is_waited_out_by_its_quota(caller: Open, raw: RawServer) -> None:
+    spent = {"x_ratelimit_remaining_tokens": "0", "x_ratelimit_reset_tokens": "60ms"}
+    raw.say(raw.http("{}", status="429 Slow", **spent))
+    raw.say(raw.http(raw.completion()))
+    assert [attempt.wait_s for attempt in caller(raw.url).chat().attempts] == [0, 0.06]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("HTTP_PROXY", "foo://bar"),
+        ("HTTPS_PROXY", "foo://user:canary@bar"),
+        ("SSL_CERT_FILE", "/nonexistent.pem"),
+        ("SSL_CERT_FILE", __file__),
+    ],
+)
+def test_a_wrong_variable_of_the_environment_is_named(
+    caller: Open, raw: RawServer, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    client = caller(raw.url)
+    for streamed in (False, True):
+        with pytest.raises(ConfigError, match=f"{variable}='") as caught:
+            client.stream([]) if streamed else client.chat()
+        assert caught.value.attempts == ()
+        assert "canary" not in str(caught.value)
+        assert caught.value.__context__ is None
+    assert raw.requests == []
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_an_address_that_only_the_http_library_refuses_is_a_config_error(kind: type[Client | AsyncClient]) -> None:
+    with pytest.raises(ConfigError, match=r"'http://☃\.net/v1' is no address that can be called"):
+        kind(base_url="http://☃.net/v1", api_key="key")
+
+
+def test_what_no_one_foresaw_is_an_llm_error_with_its_attempt(
+    caller: Open, raw: RawServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here the SDK fails of itself, before it sends: a header must be ASCII."""
+    with pytest.raises(LLMError, match="ended in an unknown way: UnicodeEncodeError") as caught:
+        caller(raw.url, organization="Bücher").chat()
+    assert [attempt.error for attempt in caught.value.attempts] == ["LLMError"]
+    assert caught.value.__context__ is None
+
+
+async def test_what_is_no_exception_passes_untouched(raw: RawServer) -> None:
+    class Halt(BaseException):
+        pass
+
+    async def halting() -> None:
+        raise Halt
+
+    transport = Transport(OpenAISettings.load(api_key="key", base_url=raw.url))
+    with pytest.raises(Halt):
+        await transport.translated(halting())
 
 
 def test_an_answer_that_is_none_is_asked_for_again(caller: Open, mockserver: MockServer) -> None:
@@ -251,13 +360,52 @@ def test_embeddings_agree_in_both_encodings(caller: Open, mockserver: MockServer
         [{"index": 0, "embedding": "AAA="}],
         [{"index": 0, "embedding": ["x"]}],
         [{"index": 0}],
-        [{"index": 0, "embedding": [1.0]}, {"index": 1, "embedding": [1.0]}],
+        [{"index": 0, "embedding": []}],
+        [{"index": 0, "embedding": ""}],
+        [{"index": 0, "embedding": [True]}],
+        [{"index": 0, "embedding": [float("nan")]}],
+        [{"index": 0, "embedding": base64.b64encode(struct.pack("<f", float("nan"))).decode()}],
+        [{"index": 1, "embedding": [1.0]}],
+        [{"index": True, "embedding": [1.0]}],
     ],
 )
 def test_embeddings_that_are_none_are_an_error(caller: Open, raw: RawServer, data: list[Any]) -> None:
     raw.say(raw.http(json.dumps({"data": data})))
     with pytest.raises(MalformedResponse):
         caller(raw.url, max_attempts=1).embed("a")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{"index": 0, "embedding": [1.0]}, {"index": 0, "embedding": [2.0]}],
+        [{"index": 0, "embedding": [1.0]}, {"index": 2, "embedding": [2.0]}],
+        [{"index": 0, "embedding": [1.0]}, {"embedding": [2.0]}],
+        [{"index": 0, "embedding": [1.0]}, {"index": 1, "embedding": [2.0, 3.0]}],
+    ],
+)
+def test_vectors_that_cannot_be_told_apart_are_an_error(caller: Open, raw: RawServer, rows: list[Any]) -> None:
+    raw.say(raw.http(json.dumps({"data": rows})))
+    with pytest.raises(MalformedResponse):
+        caller(raw.url, max_attempts=1).embed(["a", "b"])
+
+
+def test_vectors_without_an_index_are_taken_in_their_order(caller: Open, raw: RawServer) -> None:
+    raw.say(raw.http(json.dumps({"data": [{"embedding": [1.0]}, {"embedding": [2]}]})))
+    assert caller(raw.url).embed(["a", "b"]).vectors == ([1.0], [2.0])
+
+
+def test_a_wrong_number_of_vectors_is_not_paid_for_twice(caller: Open, raw: RawServer) -> None:
+    raw.say(raw.http(json.dumps({"data": [{"index": 0, "embedding": [1.0]}, {"index": 1, "embedding": [1.0]}]})))
+    with pytest.raises(MalformedResponse, match="2 vectors for 1 texts"):
+        caller(raw.url).embed("a")
+    assert len(raw.requests) == 1
+
+
+def test_token_ids_are_one_text(caller: Open, mockserver: MockServer) -> None:
+    client = caller(mockserver.openai_url, model="text-embedding-3-small")
+    assert len(client.embed([1, 2, 3]).vectors) == 1
+    assert len(client.embed([[1, 2], [3]]).vectors) == 2
 
 
 @pytest.mark.parametrize("api_version", ["2024-10-21", None])
@@ -269,6 +417,35 @@ def test_azure_speaks_to_the_deployment(mockserver: MockServer, api_version: str
         assert client.chat("Hi").text == "Hello"
     expected = "/openai/v1/chat/completions" if api_version is None else "/openai/deployments/gpt-4o/chat/completions"
     assert [exchange.path for exchange in mockserver.journal] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("api_version", "route"), [("2024-10-21", "/openai/deployments/chat/chat/completions?"), (None, "/openai/v1/chat/")]
+)
+@pytest.mark.parametrize("behind", ["", "/", "/openai", "/openai/v1/"])
+def test_azures_route_begins_behind_the_path_of_the_endpoint(
+    raw: RawServer, api_version: str | None, route: str, behind: str
+) -> None:
+    raw.say(raw.http(raw.completion()))
+    gateway = raw.url.replace("/v1", "/gateway") + behind
+    with Client.azure(endpoint=gateway, api_key="azure-key-1", api_version=api_version, deployment="chat") as client:
+        client.chat("Hi")
+    assert raw.requests[0].startswith(f"POST /gateway{route}".encode())
+
+
+@pytest.mark.parametrize("model", ["", "  ", 5])
+def test_a_model_that_is_no_name_is_refused(caller: Open, raw: RawServer, model: Any) -> None:
+    client = caller(raw.url)
+    for ask in (client.chat, client.embed):
+        with pytest.raises(InvalidRequest, match=f"model = {model!r}"):
+            ask("Hi", model=model)
+    assert raw.requests == []
+
+
+def test_a_message_of_the_sdk_can_be_sent_back(caller: Open, raw: RawServer) -> None:
+    raw.say(raw.http(raw.completion()))
+    caller(raw.url).chat([ChatCompletionMessage(role="assistant", content="Hi")])
+    assert raw.bodies[0]["messages"] == [{"role": "assistant", "content": "Hi"}]
 
 
 def test_a_missing_model_is_told_before_any_request(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import threading
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
@@ -55,6 +57,41 @@ def test_tool_calls_are_put_together_from_their_fragments(caller: Open, raw: Raw
         ("call_a", "weather", '{"city": "Oslo"}'),
         ("call_b", "time", "{}"),
     ]
+
+
+def test_tool_calls_without_an_index_are_told_apart_by_their_ids(caller: Open, raw: RawServer) -> None:
+    def frame(*calls: dict[str, Any]) -> bytes:
+        return raw.frame(choices=[{"delta": {"tool_calls": list(calls)}}])
+
+    weather = {"id": "call_a", "function": {"name": "weather", "arguments": '{"city":'}}
+    clock = {"index": None, "id": "call_b", "function": {"name": "time", "arguments": "{}"}}
+    raw.say(
+        raw.event_stream
+        + frame(weather)
+        + frame({"function": {"arguments": ' "Oslo"'}})
+        + frame({"id": "call_a", "function": {"arguments": "}"}}, clock)
+        + raw.frame(finish="tool_calls")
+        + raw.done
+    )
+    answer = caller(raw.url).stream([])
+    assert [(call.id, call.name, call.arguments) for call in answer.tool_calls] == [
+        ("call_a", "weather", '{"city": "Oslo"}'),
+        ("call_b", "time", "{}"),
+    ]
+
+
+def test_a_streamed_tool_call_without_a_name_is_an_error(caller: Open, raw: RawServer) -> None:
+    call = {"index": 0, "id": "call_a", "function": {"arguments": "{}"}}
+    nameless = raw.frame(choices=[{"delta": {"tool_calls": [call]}}])
+    raw.say(raw.event_stream + nameless + raw.frame(finish="tool_calls") + raw.done)
+    with pytest.raises(MalformedResponse, match="does not name its function"):
+        caller(raw.url, max_attempts=1).stream([])
+
+
+def test_a_choice_whose_index_is_null_is_the_first(caller: Open, raw: RawServer) -> None:
+    choice = {"index": None, "delta": {"content": "Hello"}, "finish_reason": "stop"}
+    raw.say(raw.event_stream + raw.frame(choices=[choice]) + raw.done)
+    assert caller(raw.url).stream([]).text == "Hello"
 
 
 def test_azures_frames_without_choice_or_delta_are_passed_over(caller: Open, raw: RawServer) -> None:
@@ -116,6 +153,13 @@ def test_a_cut_stream_is_an_error_that_keeps_the_text(
         (b'data: {"choices": [{"delta": {"content": 3}}]}\n\n', MalformedResponse),
         (b'data: {"choices": [{"delta": "Hello"}]}\n\n', MalformedResponse),
         (b'data: {"choices": {}, "x": 1}\n\ndata: "Hello"\n\n', MalformedResponse),
+        (b'data: {"choices": [{"index": "0", "delta": {"content": "Hello"}}]}\n\n', MalformedResponse),
+        (b'data: {"choices": [{"delta": {"content": "\\ud800"}}]}\n\n', MalformedResponse),
+        (b'data: {"choices": [{"delta": {"tool_calls": [{"index": -1}]}}]}\n\n', MalformedResponse),
+        (b'data: {"choices": [{"delta": {"tool_calls": [{"index": true}]}}]}\n\n', MalformedResponse),
+        (b'data: {"choices": [{"delta": {"tool_calls": [{"id": 5}]}}]}\n\n', MalformedResponse),
+        (b'data: {"choices": [{"delta": {"tool_calls": [{}, {}]}}]}\n\n', MalformedResponse),
+        pytest.param(b"data: " + b"[" * 200_000 + b"\n\n", MalformedResponse, id="nested"),
     ],
 )
 @pytest.mark.parametrize("pieces", [1, 2], ids=["in one piece", "in two"])
@@ -208,6 +252,60 @@ def test_a_stream_that_is_not_entered_says_so(mockserver: MockServer) -> None:
     with Client(base_url=mockserver.openai_url, api_key="key", model="gpt-4o") as client:
         with pytest.raises(LLMError, match=r"with client\.stream"):
             next(client.stream("Hi"))
+
+
+@pytest.fixture
+def story(raw: RawServer) -> RawServer:
+    """A server that begins to tell a story, and then falls silent."""
+    raw.say(raw.event_stream + raw.frame("Once"), hang=True)
+    return raw
+
+
+def test_reading_on_after_the_block_says_that_the_stream_is_closed(story: RawServer) -> None:
+    with Client(base_url=story.url, api_key="key", model="gpt-4o") as client:
+        with client.stream("Hi") as stream:
+            next(stream)
+        with pytest.raises(LLMError, match=r"closed, for its `with` block has been left") as caught:
+            next(stream)
+    assert type(caught.value) is LLMError
+    assert caught.value.partial == "Once"
+
+
+def test_reading_on_after_a_failure_says_that_the_stream_is_closed(raw: RawServer) -> None:
+    raw.say(raw.event_stream + raw.frame("Once"))
+    with Client(base_url=raw.url, api_key="key", model="gpt-4o") as client, client.stream("Hi") as stream:
+        next(stream)
+        with pytest.raises(StreamTruncated) as first:
+            next(stream)
+        with pytest.raises(LLMError, match="closed, for it failed"):
+            next(stream)
+    assert len(first.value.attempts) == 1
+
+
+def test_after_an_interrupt_the_stream_says_that_it_was_cancelled(story: RawServer) -> None:
+    """The interrupt ends what it interrupts: nothing goes on reading in the background."""
+    with Client(base_url=story.url, api_key="key", model="gpt-4o") as client, client.stream("Hi") as stream:
+        next(stream)
+        main = threading.main_thread().ident
+        assert main is not None
+        threading.Timer(0.1, signal.pthread_kill, (main, signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            next(stream)
+        with pytest.raises(LLMError, match="closed, for its reading was cancelled") as caught:
+            next(stream)
+    assert caught.value.partial == "Once"
+
+
+async def test_after_a_cancelled_read_the_stream_says_so(story: RawServer) -> None:
+    async with AsyncClient(base_url=story.url, api_key="key", model="gpt-4o") as client:
+        async with client.stream("Hi") as stream:
+            await stream.next()
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(stream.next(), timeout=0.05)
+            with pytest.raises(LLMError, match="closed, for its reading was cancelled") as caught:
+                await stream.next()
+    assert caught.value.partial == "Once"
+    assert type(caught.value) is LLMError
 
 
 def test_a_stream_is_entered_once(mockserver: MockServer) -> None:
