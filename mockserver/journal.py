@@ -52,6 +52,7 @@ class Journal(Sequence[Exchange]):
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._exchanges: list[Exchange] = []
+        self._frames: list[int] = []  # of each exchange, kept apart: a stream counts up with every event
         self._first = 1
 
     def open(self, *, secrets: Collection[str] = (), **facts: Any) -> int:
@@ -60,6 +61,7 @@ class Journal(Sequence[Exchange]):
         with self._lock:
             number = self._first + len(self._exchanges)
             self._exchanges.append(Exchange(number=number, **clean))
+            self._frames.append(0)
             return number
 
     def update(self, number: int, *, secrets: Collection[str] = (), **facts: Any) -> None:
@@ -70,11 +72,19 @@ class Journal(Sequence[Exchange]):
             if 0 <= index < len(self._exchanges):
                 self._exchanges[index] = replace(self._exchanges[index], **clean)
 
+    def count_frames(self, number: int, count: int) -> None:
+        """Note how many frames of an exchange have been sent."""
+        with self._lock:
+            index = number - self._first
+            if 0 <= index < len(self._frames):
+                self._frames[index] = count
+
     def clear(self) -> None:
         """Forget every exchange; numbers go on."""
         with self._lock:
             self._first += len(self._exchanges)
             self._exchanges.clear()
+            self._frames.clear()
 
     @overload
     def __getitem__(self, index: int) -> Exchange: ...
@@ -82,7 +92,9 @@ class Journal(Sequence[Exchange]):
     def __getitem__(self, index: slice) -> list[Exchange]: ...
     def __getitem__(self, index: int | slice) -> Exchange | list[Exchange]:
         with self._lock:
-            return self._exchanges[index]
+            if isinstance(index, slice):
+                return list(map(_counted, self._exchanges[index], self._frames[index]))
+            return _counted(self._exchanges[index], self._frames[index])
 
     def __len__(self) -> int:
         with self._lock:
@@ -98,9 +110,14 @@ class Journal(Sequence[Exchange]):
         return _restored, (self[:],)
 
 
+def _counted(exchange: Exchange, frames: int) -> Exchange:
+    return replace(exchange, frames=frames)
+
+
 def _restored(exchanges: list[Exchange]) -> Journal:
     journal = Journal()
     journal._exchanges = exchanges  # noqa: SLF001 - the other half of Journal.__reduce__
+    journal._frames = [exchange.frames for exchange in exchanges]  # noqa: SLF001
     journal._first = exchanges[0].number if exchanges else 1  # noqa: SLF001
     return journal
 

@@ -1,6 +1,7 @@
 """The life of a request: read → authorise → parse → find the model → check → script → generate → journal → send."""
 
 import asyncio
+import functools
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -21,7 +22,6 @@ from mockserver.problems import Problem
 from mockserver.scripts import Script
 from mockserver.steps import Moment
 from mockserver.surfaces import Scripted, Setting, Surface
-from mockserver.surfaces.models import Models
 from mockserver.wire import Answer, BodyTooLarge, ClientLeft, parse_json, read_body, send
 
 Handler = Callable[[web.Request], Any]
@@ -95,7 +95,8 @@ class Pipeline:
         visit = self._open(request, dialect)
         try:
             answer = await self._decided(visit, decide)
-            return await send(request, answer, stopping=self.stopping, sent=lambda count: visit.note(frames=count))
+            sent = functools.partial(self.journal.count_frames, visit.number)
+            return await send(request, answer, stopping=self.stopping, sent=sent)
         except ClientLeft as left:
             visit.note(client_left=True)
             response: web.StreamResponse = left.args[0]
@@ -238,12 +239,12 @@ class _Visit:
     def setting(self, call: Call, surface: Surface) -> Setting:
         """The model that is to answer; Problem if there is none such, or it serves another surface."""
         seed, now = self.pipeline.settings.seed, self.now
-        if isinstance(surface, Models) and not call.model:
+        if surface.name == "models" and not call.model:
             return Setting(model=_NAMELESS, seed=seed, now=now)
         model = catalogue.find(self._model_name(call))
         if model is None or (self.dialect.name == "openai" and catalogue.is_retired(model.name)):
             raise self.dialect.unknown_model(call, call.model)
-        if not isinstance(surface, Models) and model.surface != surface.name:
+        if surface.name not in ("models", model.surface):
             raise self.dialect.unsuitable_model(call, model.name)
         return Setting(model=model, seed=seed, now=now)
 

@@ -30,12 +30,18 @@ def first_tokens(text: str, limit: int, *, model: str) -> str:
     return encoding.decode_bytes(tokens[:limit]).decode("utf-8", errors="ignore") if len(tokens) > limit else text
 
 
+def tokens(text: str, *, model: str) -> Iterator[bytes]:
+    """The bytes of each token of the text."""
+    encoding = encoding_for(model)
+    for token in encoding.encode_ordinary(text):
+        yield encoding.decode_single_token_bytes(token)
+
+
 def pieces(text: str, *, model: str) -> Iterator[Piece]:
     """The text in the pieces in which a stream carries it: a token each, or several where one letter takes several."""
-    encoding = encoding_for(model)
     pending: tuple[bytes, ...] = ()
-    for token in encoding.encode_ordinary(text):
-        pending = (*pending, encoding.decode_single_token_bytes(token))
+    for token in tokens(text, model=model):
+        pending = (*pending, token)
         try:
             piece = b"".join(pending).decode()
         except UnicodeDecodeError:

@@ -209,8 +209,7 @@ def _whole(call: Call, setting: Setting, choice: Choice, index: int) -> dict[str
         message["tool_calls"] = list(choice.tool_calls)
     message |= {"refusal": None, "annotations": []}
     logprobs = _logprobs(call, setting, index)
-    pieces = usage.pieces(choice.text or "", model=setting.model.name)
-    tokens = None if choice.text is None else [token for piece in pieces for token in piece.tokens]
+    tokens = None if choice.text is None else usage.tokens(choice.text, model=setting.model.name)
     likely = _likely(logprobs, tokens, setting)
     return {"index": index, "message": message, **likely, "finish_reason": choice.finish_reason}
 

@@ -93,4 +93,5 @@ def test_an_exchange_cleared_away_is_not_brought_back() -> None:
     number = journal.open(started_at=0, method="GET", path="/", query={})
     journal.clear()
     journal.update(number, status=200)
+    journal.count_frames(number, 3)
     assert len(journal) == 0
