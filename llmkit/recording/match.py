@@ -1,8 +1,8 @@
 """Is this the same request? One key a request; equal keys, same request.
 
 Method, stable address, query (in any order), range and the meaning of the body: JSON compares without regard to the
-order of keys, to escapes and to the spelling of numbers (1, 1.0 and 1e0 are one number); multipart bodies without regard to
-their random boundary; any other body by its bytes.
+order of keys, to escapes and to the spelling of numbers (1, 1.0 and 1e0 are one number); multipart bodies without
+regard to their random boundary; any other body by its bytes.
 """
 
 from __future__ import annotations

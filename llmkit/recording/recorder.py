@@ -6,40 +6,85 @@ Its own ask a `vcr.cassette.Cassette`, and that is here a thin face of the `Deck
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar, cast
 
 from vcr.cassette import Cassette as VcrCassette
 from vcr.patch import CassettePatcherBuilder
 from vcr.util import read_body
 
 from llmkit.recording.cassette import Request, Response
+from llmkit.recording.credentials import dummies
 from llmkit.recording.deck import Deck
 from llmkit.recording.interception import OWN_CLIENTS, patches
 from llmkit.recording.tape import Mode, Scope, Tape, validate_mode
 
+P = ParamSpec("P")
+R = TypeVar("R")
 
-@contextmanager
-def use_cassette(path: str | os.PathLike[str], record: Mode = "none") -> Iterator[Tape]:
+
+class use_cassette(AbstractContextManager[Tape]):  # noqa: N801 - it is used like a function, and so named
     """Replay the HTTP requests made in the block from the cassette at ``path``, and record to it.
 
-    ``record="none"`` only replays: a request that the cassette doesn't hold raises `CassetteMiss`.
-    ``"new_episodes"`` replays what is there and records the rest, ``"all"`` records everything anew. What was recorded
-    is saved when the block ends, also by an error. Traffic to this machine is recorded like any other.
-    Raises `BrokenCassette` for a file that is not whole.
+    ``record="none"`` only replays: a request that the cassette doesn't hold raises `CassetteMiss`, and an SDK's client
+    can be made without a key. ``"new_episodes"`` replays what is there and records the rest, ``"all"`` records
+    everything anew, ``"once"`` is ``"new_episodes"`` where there is no file yet. What was recorded is saved when the
+    block ends, also by an error. Traffic to this machine is recorded like any other. As a decorator it takes functions
+    and coroutine functions. Raises `BrokenCassette` for a file that is not whole.
     """
-    tape = Tape(Path(path), mode=validate_mode(record), scope=Scope(with_loopback=True))
-    is_complete = False
-    try:
-        with playing(tape):
-            yield tape
-        is_complete = True
-    finally:
-        tape.save(is_complete=is_complete)
+
+    def __init__(self, path: str | os.PathLike[str], record: Mode = "none") -> None:
+        self._path = Path(path)
+        self._record = validate_mode(record)
+        self._blocks: list[tuple[Tape, ExitStack]] = []
+
+    def __enter__(self) -> Tape:
+        tape = Tape(self._path, mode=self._record, scope=Scope(with_loopback=True))
+        with ExitStack() as block:
+            if tape.mode == "none":
+                block.enter_context(dummies(os.environ, uris=[one.request.uri for one in tape.interactions]))
+            block.enter_context(playing(tape))
+            self._blocks.append((tape, block.pop_all()))
+        return tape
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        tape, block = self._blocks.pop()
+        block.close()
+        tape.save(is_complete=kind is None)
+
+    async def __aenter__(self) -> Tape:
+        return self.__enter__()
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.__exit__(kind)
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Decorate ``function``: each call of it is a block."""
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(f"use_cassette can't decorate the generator {function.__qualname__}: open it inside")
+        if inspect.iscoroutinefunction(function):
+            return cast("Callable[P, R]", self._around_coroutine(function))
+
+        @functools.wraps(function)
+        def called(*args: P.args, **kwargs: P.kwargs) -> R:
+            with self:
+                return function(*args, **kwargs)
+
+        return called
+
+    def _around_coroutine(self, function: Callable[P, Awaitable[object]]) -> Callable[P, Awaitable[object]]:
+        @functools.wraps(function)
+        async def called(*args: P.args, **kwargs: P.kwargs) -> object:
+            with self:
+                return await function(*args, **kwargs)
+
+        return called
 
 
 @contextmanager

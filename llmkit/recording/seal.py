@@ -15,7 +15,8 @@ from collections.abc import Callable
 from llmkit.recording.addresses import Address, is_loopback
 from llmkit.recording.errors import NetworkSealed
 
-_LOOKUPS = ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr")
+_LOOKUPS = ("socket.getaddrinfo", "socket.gethostbyname")
+_REVERSE_LOOKUPS = ("socket.gethostbyaddr", "socket.getnameinfo")
 _TRAFFIC = ("socket.connect", "socket.sendto", "socket.sendmsg")
 
 
@@ -27,10 +28,16 @@ class Seal:
     """
 
     def __init__(
-        self, *, is_allowed: Callable[[Address], bool] = lambda _: True, allowed_hosts: frozenset[str] = frozenset()
+        self,
+        *,
+        is_allowed: Callable[[Address], bool] = lambda _: True,
+        allowed_hosts: frozenset[str] = frozenset(),
+        error: type[NetworkSealed] = NetworkSealed,
     ) -> None:
         self._is_allowed = is_allowed
-        self._allowed_hosts = allowed_hosts
+        self._allowed_hosts = set(allowed_hosts)
+        self._resolved: set[str] = set()
+        self._error = error
         self.refused: list[NetworkSealed] = []
 
     @property
@@ -52,9 +59,27 @@ class Seal:
 
     def check_host(self, host: object) -> None:
         """Raise `NetworkSealed` if looking up ``host`` would leave the machine."""
-        name = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host or "")
-        if not is_loopback(name) and name not in self._allowed_hosts and not _is_literal(name):
+        name = _text(host)
+        if name in self._allowed_hosts:
+            self._allow_addresses_of(name)
+        elif not is_loopback(name) and not _is_literal(name):
             self._refuse(f"looking up the host {name!r}")
+
+    def check_reverse(self, address: object) -> None:
+        """Raise `NetworkSealed` if looking up the name of ``address`` would leave the machine."""
+        host = _text(address[0] if isinstance(address, tuple) else address)
+        if not is_loopback(host) and host not in self._allowed_hosts:
+            self._refuse(f"looking up the name of {host!r}")
+
+    def _allow_addresses_of(self, name: str) -> None:
+        if name in self._resolved:
+            return
+        self._resolved.add(name)
+        try:
+            found = socket.getaddrinfo(name, None)
+        except OSError:
+            return  # whoever asked for it gets the same error
+        self._allowed_hosts |= {str(address[0]) for *_, address in found}
 
     def check_address(self, family: int, address: object) -> None:
         """Raise `NetworkSealed` if traffic to ``address``, of a socket of ``family``, would leave the machine."""
@@ -66,14 +91,14 @@ class Seal:
         if not found.is_local:
             self._refuse(f"traffic to {found.host} port {found.port}")
         elif not self._is_allowed(found):
-            self._refuse(f"traffic to the provider at localhost port {found.port}, outside any cassette")
+            self._refuse(f"traffic to the provider at localhost port {found.port}")
 
     def _refuse(self, what: str) -> None:
-        error = NetworkSealed(
-            f"the network is sealed: {what} was refused. A test's HTTP requests are replayed from its cassette; "
-            "what is asked while tests are imported or collected can't be: move it into a fixture or a test. "
-            "To let a host through, name it in llmkit_allowed_hosts (pytest's configuration file) or mark the test "
-            "with @pytest.mark.live"
+        error = self._error(
+            f"the network is sealed: {what} was refused. pytest replays what tests ask over HTTP and lets nothing else "
+            "out; `pytest --record` opens the network for them. What is asked while tests are imported or collected "
+            "can't be recorded: move it into a fixture or a test. To let a host through, name it in "
+            "llmkit_allowed_hosts (pytest's configuration file) or mark the test with @pytest.mark.live"
         )
         self.refused.append(error)
         raise error
@@ -94,6 +119,8 @@ def _watch(event: str, args: tuple[object, ...]) -> None:
         return
     if event in _LOOKUPS:
         _closed[-1].check_host(args[0])
+    elif event in _REVERSE_LOOKUPS:
+        _closed[-1].check_reverse(args[0])
     elif event in _TRAFFIC:
         _check_socket(event, args[0], args[1])
 
@@ -109,6 +136,10 @@ def _check_socket(event: str, sock: object, address: object) -> None:
 
 
 _watch.__cantrace__ = True  # type: ignore[attr-defined]  # lets coverage and debuggers see into the hook
+
+
+def _text(host: object) -> str:
+    return host.decode("ascii", "replace") if isinstance(host, bytes) else str(host or "")
 
 
 def _is_literal(name: str) -> bool:

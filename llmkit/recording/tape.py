@@ -15,6 +15,7 @@ from typing import Literal, get_args
 from llmkit.recording import cassette, content_coding, diff, match
 from llmkit.recording.addresses import AZURE, Address, Provider
 from llmkit.recording.cassette import Interaction, Request, Response
+from llmkit.recording.credentials import DUMMY_KEY
 from llmkit.recording.errors import BrokenCassette, CassetteMiss, RecordingError
 from llmkit.recording.ledger import Ledger
 from llmkit.recording.scrub import Scrubber, credentials
@@ -22,9 +23,6 @@ from llmkit.recording.scrub import Scrubber, credentials
 Mode = Literal["none", "new_episodes", "all", "once"]
 """``none`` replays; ``new_episodes`` replays what is there and records the rest; ``all`` records everything anew;
 ``once`` is ``new_episodes`` where there is no file yet, else ``none``."""
-
-DUMMY_KEY = "dummy-key-for-replay"
-"""The credential that replay puts where the environment has none; it is never sent to a provider."""
 
 
 def validate_mode(mode: str) -> Mode:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mockserver import MockServer, reply
+from mockserver import MockServer, fault, reply
 
 pytest_plugins = ["pytester"]
 
@@ -142,7 +142,7 @@ def test_a_test_that_swallows_a_miss_fails_all_the_same(project: Project) -> Non
     )
     result = project.run()
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*its code swallowed an error of replay*", "*no recording of this request*"])
+    result.stdout.fnmatch_lines(["*an error of replay was swallowed on the way*", "*no recording of this request*"])
 
 
 def test_a_miss_that_the_application_wraps_is_still_shown(project: Project) -> None:
@@ -283,7 +283,7 @@ def test_cassettes_lie_at_the_rootdir_wherever_pytest_is_started(
 
 
 def test_no_two_tests_share_a_file(project: Project, server: MockServer) -> None:
-    ids = ["a/b", "a:b", "a?b", "a|b", "a-b", "plain", "x" * 300, "x" * 299, "..", "über"]
+    ids = ["a/b", "a:b", "a?b", "a|b", "a-b", "plain", "x" * 300, "x" * 299, "..", "über", "語" * 100]
     project.write(
         test_it=f"""
         import pytest
@@ -297,7 +297,7 @@ def test_no_two_tests_share_a_file(project: Project, server: MockServer) -> None
     files = project.cassettes()
     assert len(files) == len(ids)
     assert "test_it/test_one[plain].yaml" in files
-    assert all(len(Path(file).name) < 200 for file in files)
+    assert all(len(Path(file).name.encode()) < 200 for file in files)
     project.use_nothing()
     project.run().assert_outcomes(passed=len(ids))
 
@@ -336,11 +336,240 @@ def test_a_failed_rerecording_keeps_what_it_did_not_reach(project: Project, serv
     assert "a new answer" in text
 
 
-def test_recording_without_a_key_says_which_variable_to_set(project: Project) -> None:
+def test_recording_without_a_key_is_left_to_the_sdk_to_refuse(project: Project) -> None:
     project.write(test_it="from app import ask\ndef test_one(): ask()\n")
     result = project.run("--record")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*can't record POST https://api.openai.com*Set OPENAI_API_KEY*"])
+    result.stdout.fnmatch_lines(["*Missing credentials*OPENAI_API_KEY*"])
+
+
+def test_a_key_that_a_conftest_loads_is_used_for_recording(project: Project, server: MockServer) -> None:
+    project.write(
+        conftest=f"""
+        import os
+        os.environ.setdefault("OPENAI_API_KEY", "sk-from-dotenv-0123")
+        os.environ.setdefault("OPENAI_BASE_URL", {server.openai_url!r})
+        """,
+        test_it="from app import ask\ndef test_one(): ask()\n",
+    )
+    project.run("--record").assert_outcomes(passed=1)
+
+
+def test_an_application_that_chooses_its_provider_by_variables_chooses_as_recorded(
+    project: Project, server: MockServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write(
+        test_it="""
+        import os, openai
+        def test_one():
+            is_azure = bool(os.environ.get("AZURE_OPENAI_ENDPOINT"))
+            client = openai.AzureOpenAI(api_version="2024-10-21") if is_azure else openai.OpenAI()
+            with client:
+                client.embeddings.create(model="text-embedding-3-small", input="a")
+        """
+    )
+    project.use(server)
+    for name in ("AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY"):
+        monkeypatch.delenv(name)
+    project.run("--record").assert_outcomes(passed=1)
+    project.use_nothing()
+    project.run().assert_outcomes(passed=1)
+
+
+def test_a_refusal_of_a_failed_test_is_not_kept(project: Project) -> None:
+    project.write(test_it="from app import ask\ndef test_one(): ask()\n")
+    with MockServer(api_keys=["right"]) as server:
+        project.use(server)
+        project.run("--record").assert_outcomes(failed=1)
+        assert project.cassettes() == []
+
+
+def test_a_refusal_that_the_test_expects_is_recorded(project: Project) -> None:
+    project.write(
+        test_it="""
+        import openai, pytest
+        from app import ask
+        def test_one():
+            with pytest.raises(openai.AuthenticationError):
+                ask()
+        """
+    )
+    with MockServer(api_keys=["right"]) as server:
+        project.use(server)
+        project.run("--record").assert_outcomes(passed=1)
+    project.use_nothing()
+    project.run().assert_outcomes(passed=1)
+
+
+def test_a_failed_rerecording_never_replaces_a_good_recording_by_a_refusal(
+    project: Project, server: MockServer
+) -> None:
+    project.write(test_it="from app import ask\ndef test_one(): ask()\n")
+    project.use(server)
+    project.run("--record").assert_outcomes(passed=1)
+    server.script(fault.server_error(status=500))
+    project.run("--record=all").assert_outcomes(failed=1)
+    project.run().assert_outcomes(passed=1)
+
+
+def test_a_request_without_a_reply_is_named_at_the_end(project: Project, server: MockServer) -> None:
+    project.write(
+        test_it="""
+        import openai, pytest
+        from app import ask
+        def test_one():
+            with pytest.raises(openai.APITimeoutError):
+                ask(timeout=0.5)
+        """
+    )
+    project.use(server)
+    server.script(fault.hang())
+    result = project.run("--record")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        ["llmkit: got no reply, and so can't be replayed: test_it.py::test_one: POST https://api*"]
+    )
+
+
+def test_what_an_interrupted_test_recorded_is_kept(project: Project, server: MockServer) -> None:
+    project.write(test_it="from app import ask\ndef test_one():\n    ask()\n    raise KeyboardInterrupt\n")
+    project.use(server)
+    assert project.run("--record").ret == pytest.ExitCode.INTERRUPTED
+    assert project.cassettes() == ["test_it/test_one.yaml"]
+
+
+def test_a_miss_in_a_fixture_of_a_module_fails_the_tests_that_use_it_and_no_others(project: Project) -> None:
+    project.write(
+        test_a="""
+        import pytest
+        from app import ask
+        @pytest.fixture(scope="module")
+        def greeting(): return ask()
+        def test_one(greeting): pass
+        def test_two(greeting): pass
+        """,
+        test_b="def test_other(): pass\n",
+    )
+    result = project.run()
+    result.assert_outcomes(errors=2, passed=1)
+    assert str(result.stdout).count("no recording of this request") >= 2
+
+
+def test_what_a_module_fixture_asks_when_it_is_torn_down_belongs_to_the_module(
+    project: Project, server: MockServer
+) -> None:
+    project.write(
+        test_it="""
+        import pytest
+        from app import ask
+        @pytest.fixture(scope="module")
+        def session():
+            yield ask("log in")
+            ask("log out")
+        def test_one(session): pass
+        def test_two(session): pass
+        """
+    )
+    project.use(server)
+    project.run("--record").assert_outcomes(passed=2)
+    assert project.cassettes() == ["test_it/__module__.yaml"]
+    project.use_nothing()
+    for name in ("test_one", "test_two"):
+        project.run("-k", name).assert_outcomes(passed=1, deselected=1)
+
+
+def test_a_broken_cassette_is_named_also_where_a_fixture_asks_first(project: Project) -> None:
+    project.write(
+        test_it="""
+        import pytest
+        from app import ask
+        @pytest.fixture
+        def greeting(): return ask()
+        def test_one(greeting): pass
+        """
+    )
+    cassette = project.path / "cassettes/test_it/test_one.yaml"
+    cassette.parent.mkdir(parents=True)
+    cassette.write_text("")
+    result = project.run()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*test_one.yaml:1: broken cassette: the file is empty*"])
+
+
+def test_a_miss_swallowed_while_fixtures_are_torn_down_fails_the_test(project: Project) -> None:
+    project.write(
+        test_it="""
+        import pytest
+        from app import ask
+        @pytest.fixture
+        def careless():
+            yield
+            try:
+                ask()
+            except BaseException:
+                pass
+        def test_one(careless): pass
+        """
+    )
+    result = project.run()
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*an error of replay was swallowed on the way*"])
+
+
+def test_a_miss_that_leads_to_a_skip_fails_the_test(project: Project) -> None:
+    project.write(
+        test_it="""
+        import pytest
+        from app import ask
+        def test_one():
+            try:
+                ask()
+            except BaseException:
+                pytest.skip("no network")
+        """
+    )
+    project.run().assert_outcomes(failed=1)
+
+
+def test_a_miss_in_a_test_of_anyio_leaves_its_other_tests_alone(project: Project) -> None:
+    project.write(
+        test_it="""
+        import openai, pytest
+        @pytest.fixture(scope="module")
+        def anyio_backend(): return "asyncio"
+        @pytest.fixture(scope="module")
+        async def something(anyio_backend): yield 1
+        @pytest.mark.anyio
+        async def test_one(something):
+            async with openai.AsyncOpenAI() as client:
+                await client.embeddings.create(model="text-embedding-3-small", input="a")
+        @pytest.mark.anyio
+        async def test_two(something): assert something == 1
+        """
+    )
+    project.run().assert_outcomes(failed=1, passed=1)
+
+
+def test_workers_that_record_into_one_session_cassette_lose_nothing(project: Project, server: MockServer) -> None:
+    fixture = "import pytest\nfrom app import ask\n@pytest.fixture(scope='session')\ndef {0}(): return ask('{0}')\n"
+    project.write(
+        test_a=fixture.format("a") + "def test_one(a): pass\n", test_b=fixture.format("b") + "def test_two(b): pass\n"
+    )
+    project.use(server)
+    project.run("--record", "-n2", "--dist=loadfile").assert_outcomes(passed=2)
+    project.use_nothing()
+    project.run().assert_outcomes(passed=2)
+
+
+def test_an_allowed_host_can_be_asked_over_http_unrecorded(project: Project, server: MockServer) -> None:
+    project.write(
+        test_it=f"""
+        import httpx
+        def test_one(): assert httpx.get("http://127.0.0.1:{server.port}/__admin/health").status_code == 200
+        """
+    )
+    project.use(server)
+    project.run("-o", "llmkit_allowed_hosts=localhost").assert_outcomes(passed=1)
 
 
 def test_a_server_that_the_test_started_is_reached_also_by_its_variable(project: Project) -> None:

@@ -43,6 +43,12 @@ class _Handler(BaseHTTPRequestHandler):
         """Stay silent."""
 
     def do_GET(self) -> None:
+        if self.path == "/v1/redirect":
+            self.send_response(302)
+            self.send_header("Location", "/v1/landed?sig=s3cret-0123456")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         self._answer({"path": self.path})
 
     def do_POST(self) -> None:

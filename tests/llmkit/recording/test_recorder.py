@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
+import os
 import threading
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,8 +24,9 @@ from openai import DefaultAioHttpClient
 
 from llmkit.recording import BrokenCassette, CassetteMiss, RecordingError, use_cassette
 from llmkit.recording.cassette import load
+from llmkit.recording.credentials import DUMMY_KEY
 from llmkit.recording.recorder import playing
-from llmkit.recording.tape import DUMMY_KEY, Scope, Tape
+from llmkit.recording.tape import Scope, Tape
 from tests.llmkit.recording.conftest import Upstream
 
 STORY = "Grüße aus Bern 😀"
@@ -393,3 +396,111 @@ def test_form_data_of_aiohttp_is_told_apart_by_its_fields(path: Path, upstream: 
         assert [asyncio.run(post("one")), asyncio.run(post("two")), asyncio.run(post_mapping("three"))] == live
     with use_cassette(path), pytest.raises(CassetteMiss):
         asyncio.run(post("other"))
+
+
+@pytest.mark.parametrize("name", ["requests", "urllib", "httpx", "openai"])
+def test_threads_of_any_client_record_everything_and_replay_it(path: Path, upstream: Upstream, name: str) -> None:
+    with use_cassette(path, record="new_episodes"), ThreadPoolExecutor(8) as pool:
+        live = list(pool.map(lambda _: CLIENTS[name](upstream.url), range(24)))
+    assert len(load(path)) == 24
+    upstream.shutdown()
+    upstream.server_close()
+    with use_cassette(path), ThreadPoolExecutor(8) as pool:
+        replayed = list(pool.map(lambda _: CLIENTS[name](upstream.url), range(24)))
+    assert sorted(replayed) == sorted(text.replace(KEY, "REDACTED") for text in live)
+
+
+@pytest.mark.parametrize("name", ["requests", "urllib"])
+def test_a_body_that_broke_off_breaks_off_again_in_clients_that_read_it_whole(
+    path: Path, upstream: Upstream, name: str
+) -> None:
+    asked = question(stream=True, user="break")
+
+    def ask() -> bytes:
+        if name == "requests":
+            with pytest.raises(requests.exceptions.ChunkedEncodingError) as broken:
+                requests.post(f"{upstream.url}/v1/x", json=asked, timeout=10)
+            return str(broken.type).encode()
+        sent = urllib.request.Request(f"{upstream.url}/v1/x", data=json.dumps(asked).encode(), method="POST")
+        with urllib.request.urlopen(sent) as reply, pytest.raises(http.client.IncompleteRead) as cut:
+            reply.read()
+        return bytes(cut.value.partial)
+
+    with use_cassette(path, record="new_episodes"):
+        live = ask()
+    assert load(path)[0].response.ended.split(":")[0] in ("ProtocolError", "IncompleteRead")
+    with use_cassette(path):
+        assert ask() == live
+
+
+def test_a_decorated_function_replays_each_of_its_calls(path: Path, upstream: Upstream) -> None:
+    @use_cassette(path, record="new_episodes")
+    def ask() -> str:
+        return ask_sdk(upstream.url)
+
+    first, again = ask(), ask()
+    assert again == first.replace(KEY, "REDACTED")
+    assert len(upstream.seen) == 1
+
+
+async def test_a_decorated_coroutine_function_is_recorded_while_it_runs(path: Path, upstream: Upstream) -> None:
+    @use_cassette(path, record="new_episodes")
+    async def ask() -> None:
+        async with _async_client(upstream.url, None) as client:
+            await client.chat.completions.create(**question())
+
+    await ask()
+    assert len(load(path)) == 1
+
+
+async def test_a_cassette_can_be_opened_with_async_with(path: Path, upstream: Upstream) -> None:
+    async with use_cassette(path, record="new_episodes"), _async_client(upstream.url, None) as client:
+        await client.chat.completions.create(**question())
+    assert len(load(path)) == 1
+
+
+def test_a_generator_cannot_be_decorated(path: Path) -> None:
+    with pytest.raises(TypeError, match=r"can't decorate the generator .*ask: open it inside"):
+
+        @use_cassette(path)
+        def ask() -> Iterator[str]:
+            yield ""
+
+
+def test_replay_outside_pytest_needs_no_key(path: Path, upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
+    with use_cassette(path, record="new_episodes"):
+        ask_sdk(upstream.url)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with use_cassette(path), openai.OpenAI() as client:
+        client.chat.completions.create(**question())
+    assert "OPENAI_API_KEY" not in os.environ
+
+
+def test_cassettes_that_overlap_without_being_nested_keep_the_clients_whole(
+    path: Path, tmp_path: Path, upstream: Upstream
+) -> None:
+    one, other = use_cassette(path, record="new_episodes"), use_cassette(tmp_path / "b.yaml", record="new_episodes")
+    one.__enter__()
+    other.__enter__()
+    one.__exit__(None, None, None)
+    ask_sdk(upstream.url)
+    other.__exit__(None, None, None)
+    ask_sdk(upstream.url, "no longer recorded")
+    assert not path.exists()
+    assert len(load(tmp_path / "b.yaml")) == 1
+
+
+def test_what_respx_answers_is_not_asked_of_the_cassette(path: Path) -> None:
+    respx = pytest.importorskip("respx")
+    with use_cassette(path), respx.mock:
+        respx.get("https://api.openai.com/v1/models").respond(json={"data": []})
+        assert httpx.get("https://api.openai.com/v1/models").json() == {"data": []}
+
+
+def test_a_redirect_is_recorded_hop_by_hop_without_its_signature(path: Path, upstream: Upstream) -> None:
+    with use_cassette(path, record="new_episodes"):
+        live = requests.get(f"{upstream.url}/v1/redirect", timeout=10).json()
+    assert "s3cret-0123456" not in path.read_text()
+    with use_cassette(path):
+        assert requests.get("http://localhost:1/v1/redirect", timeout=10).json()["path"].split("?")[0] == "/v1/landed"
+    assert live["path"] == "/v1/landed?sig=s3cret-0123456"

@@ -1,0 +1,1 @@
+"""What `llmkit.pytest_plugin` is made of; it is imported only where recording is installed."""

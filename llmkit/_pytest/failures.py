@@ -1,0 +1,27 @@
+"""The errors of replay as outcomes of pytest: it reports them as failures, and keeps them for a fixture's other tests.
+
+Other plugins that run tests in a loop of their own (anyio's) let nothing pass but an `Exception` or an outcome.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from llmkit.recording import errors
+
+_Failed: type[BaseException] = pytest.fail.Exception
+
+
+class CassetteMiss(errors.CassetteMiss, _Failed):  # type: ignore[misc,valid-type]  # known at run time only
+    """A request that the cassette doesn't hold."""
+
+
+class NetworkSealed(errors.NetworkSealed, _Failed):  # type: ignore[misc,valid-type]  # as above
+    """Traffic that would have left the machine."""
+
+
+class Broken(_Failed):  # type: ignore[misc,valid-type]  # as above
+    """A cassette that is not whole."""
+
+    def __init__(self, error: errors.BrokenCassette) -> None:
+        super().__init__(str(error), pytrace=False)
