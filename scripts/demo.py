@@ -74,8 +74,8 @@ def record() -> None:
     with MockServerProcess.started() as server:
         say(f"1. The mock server runs in a process of its own (pid {server.pid}) at {server.url}.")
         if real:
+            say(f"   It plays {' and '.join(PROVIDERS - real)}; there is a key for the other one:")
             announce_real(real)
-            say(f"   It plays {' and '.join(PROVIDERS - real)}.")
         else:
             say("   It stands in for the real API: no key is needed, nothing is paid.")
         played = {name: value for name, value in server.environment().items() if provider_of(name) not in real}
@@ -111,7 +111,7 @@ def break_on_purpose() -> None:
 def run_recording(environment: Mapping[str, str], server: MockServerProcess | None = None) -> None:
     """Run `pytest --record` and say what came of it."""
     say("\n2. `pytest --record examples/` sends every request and writes it down:")
-    run = run_pytest(["--record"], environment=environment, keeps_provider=True)
+    run = run_pytest(["--record", "--tb=line"], environment=environment, keeps_provider=True)
     show_last_lines(run)
     if server is not None:
         server.check()
@@ -216,6 +216,9 @@ def announce_real(real: set[str]) -> None:
     """Say loudly that money will be spent."""
     names = " and ".join(sorted(real))
     say(f"   {'*' * 76}\n   * THE REAL API: the environment holds a key, so {names} will be called and paid.")
+    for name in ("OPENAI_BASE_URL", "AZURE_OPENAI_ENDPOINT"):
+        if os.environ.get(name):
+            say(f"   * {name} leads to {os.environ[name]}")
     say(f"   * Less than $0.01; unset OPENAI_API_KEY and AZURE_OPENAI_ENDPOINT to pay nothing.\n   {'*' * 76}")
 
 
