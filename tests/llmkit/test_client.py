@@ -7,6 +7,7 @@ import base64
 import gc
 import json
 import pickle
+import signal
 import socket
 import struct
 import subprocess
@@ -537,6 +538,17 @@ async def test_cancelling_a_call_leaves_the_client_usable(mockserver: MockServer
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(client.chat("Hi"), timeout=0.2)
         assert (await client.chat("Hi")).text == "Hello"
+
+
+def test_an_interrupt_ends_the_call_and_leaves_the_client_usable(mockserver: MockServer) -> None:
+    mockserver.script(fault.hang(), reply("Hello"))
+    main = threading.main_thread().ident
+    assert main is not None
+    with Client(base_url=mockserver.openai_url, api_key="key", model="gpt-4o") as client:
+        threading.Timer(0.3, signal.pthread_kill, (main, signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            client.chat("Hi")
+        assert client.chat("Hi").text == "Hello"
 
 
 def test_a_forgotten_client_closes_its_connections(mockserver: MockServer) -> None:

@@ -110,6 +110,15 @@ def test_any_error_object_becomes_an_error_with_a_message(body: Any) -> None:
     assert pickle.loads(pickle.dumps(error)).message == error.message
 
 
+def test_what_is_too_deep_to_be_shown_is_told_so() -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    error = from_api({"code": deep, "x": deep}, status_code=400)
+    assert "a dict that cannot be shown" in error.message
+    assert "a list that cannot be shown" in str(error.code)
+
+
 SHAPES = Path(__file__).parents[3] / "shared/data/error_shapes.jsonl"
 EXPECTED = {
     400: errors.InvalidRequest | errors.ModelNotFound | errors.QuotaExceeded,

@@ -122,5 +122,3 @@ def test_what_is_nested_too_deeply_is_refused() -> None:
     for parameters, content in ({"metadata": deep}, "Hi"), ({}, deep):
         with pytest.raises(InvalidRequest):
             chat_request([{"role": "user", "content": content}], model="m", parameters=parameters)
-    while deep:  # taken apart from outside, for it is too deep to be freed at once
-        deep = deep[0]
