@@ -156,11 +156,17 @@ step_values = st.recursive(
 )
 
 
+contents = st.dictionaries(
+    st.sampled_from(["text", "tool_calls", "json", "embedding", "finish_reason"]),
+    st.one_of(step_values, st.lists(st.one_of(numbers, st.just(10**400)), min_size=1, max_size=3)),
+    min_size=1,
+    max_size=2,
+)
 steps = st.builds(
     lambda kind, what, more: {**more, kind: what},
-    st.sampled_from(["reply", "fault"]),
-    step_values,
-    st.dictionaries(st.sampled_from(STEP_KEYS.split()[2:]), step_values, max_size=2),
+    st.sampled_from(["reply", "reply", "fault"]),
+    st.one_of(contents, step_values),
+    st.dictionaries(st.sampled_from(STEP_KEYS.split()[2:]), step_values, max_size=1),
 )
 
 

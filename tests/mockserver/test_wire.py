@@ -124,7 +124,10 @@ def test_a_client_that_is_gone_when_the_stream_begins_leaves_no_traceback(
     network_allowance: Any, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     gone = threading.Event()
-    clock = lambda: float(gone.wait(10))  # noqa: E731 - holds the request until the client has hung up
+
+    def clock() -> float:
+        return float(gone.wait(10))  # holds the request until the client has hung up
+
     with caplog.at_level(logging.WARNING), MockServer(now=clock) as server:
         network_allowance.allow(server.host, server.port)
         connection = socket.create_connection((server.host, server.port), timeout=10)
