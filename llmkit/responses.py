@@ -243,7 +243,10 @@ def _numbers(value: object) -> list[float]:
     numbers = expect(value, list, "data[…].embedding")
     if not all(type(number) in (int, float) for number in numbers):
         raise MalformedResponse(f"data[…].embedding holds something that is no number: {excerpt(value)}")
-    return [*numbers]
+    try:
+        return [float(number) for number in numbers]
+    except OverflowError:
+        raise MalformedResponse("data[…].embedding holds a number that is too large for a float") from None
 
 
 def _base64_vector(text: str) -> list[float]:
