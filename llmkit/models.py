@@ -39,6 +39,7 @@ class ModelSpec:
     read_on: date | None = None
 
 
+@functools.lru_cache(maxsize=1024)
 def spec_for(model: str) -> ModelSpec:
     """What is known of `model`, by its name, a dated version of it, or the base of an `ft:` model; never fails.
 
