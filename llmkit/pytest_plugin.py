@@ -55,6 +55,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--cassettes", metavar="DIR", dest="llmkit_cassettes", help="where the cassettes lie (default: cassettes)"
     )
     parser.addini("llmkit_cassettes", "where the cassettes lie, relative to the rootdir", default="cassettes")
+    parser.addini(
+        "llmkit_dummy_credentials",
+        "whose variables replay fills where they are empty (default: openai azure); leave one out for an application "
+        "that chooses its provider by them",
+        type="args",
+        default=["openai", "azure"],
+    )
     parser.addini("llmkit_allowed_hosts", "hosts that tests may reach, unrecorded, while sealed", type="args")
 
 

@@ -16,7 +16,7 @@ from llmkit._pytest import cassette_paths
 from llmkit._pytest.failures import Broken, CassetteMiss, NetworkSealed
 from llmkit.recording.addresses import Address, Provider
 from llmkit.recording.credentials import dummies
-from llmkit.recording.errors import Unrecorded
+from llmkit.recording.errors import BrokenCassette, Unrecorded
 from llmkit.recording.ledger import Ledger
 from llmkit.recording.seal import Seal
 from llmkit.recording.tape import Mode, Scope, Tape
@@ -35,6 +35,7 @@ class Harness:
         self._is_live = is_live
         self._root = config.rootpath
         self._cassettes = config.rootpath / directory
+        self._dummies = config.getini("llmkit_dummy_credentials")
         self._hosts = frozenset(config.getini("llmkit_allowed_hosts"))
         self._seal = Seal(is_allowed=self._may_reach_locally, allowed_hosts=self._hosts, error=NetworkSealed)
         self._wider: dict[Path, Tape] = {}
@@ -51,7 +52,10 @@ class Harness:
         if self._is_live:
             return
         if self._mode == "none":
-            self._run.enter_context(dummies(os.environ))
+            try:
+                self._run.enter_context(dummies(os.environ, providers=self._dummies))
+            except ValueError as error:
+                raise pytest.UsageError(f"llmkit_dummy_credentials: {error}") from None
         self._seal.close()
 
     def stop(self) -> None:
@@ -115,17 +119,22 @@ class Harness:
         self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
     ) -> Generator[None, object, object]:
         """Record what a fixture of wider scope asks, also when it is torn down, in a cassette of that scope."""
-        if fixturedef.scope == "function" or self._tape is None:
+        if fixturedef.scope == "function" or self._is_live:
             return (yield)
+        self._patch()
         tape = self._wider_tape(fixturedef.scope, request.node)
-        tape.ledger = self._tape.ledger
+        if self._tape is not None:
+            tape.ledger = self._tape.ledger
+        teardown, is_complete = ExitStack(), False
         fixturedef.addfinalizer(lambda: _leave(teardown, tape))
         try:
             with _playing(tape):
                 result = yield
+            is_complete = True
+        except BrokenCassette as error:
+            raise Broken(error) from None
         finally:
-            tape.save(is_complete=False)
-            teardown = ExitStack()
+            tape.save(is_complete=is_complete, is_shared=True)
             fixturedef.addfinalizer(lambda: teardown.enter_context(_playing(tape)))
         return result
 
@@ -135,7 +144,7 @@ class Harness:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Note the outcome, and let the last report of a test carry its ledger (also to another process)."""
         report = yield
-        item.stash.setdefault(_OUTCOMES, {})[call.when] = report.passed
+        item.stash.setdefault(_OUTCOMES, {})[call.when] = report.passed or report.skipped
         if call.when == "teardown" and self._tape is not None:
             unanswered = [
                 f"{item.nodeid}: {asked.written.method} {asked.written.uri}" for asked in self._tape.unanswered
@@ -172,10 +181,7 @@ class Harness:
         path = cassette_paths.of_test(self._cassettes, self._root, item)
         self._tape = self._open(path, remedy=f"pytest --record {shlex.quote(item.nodeid)}")
         self._test.enter_context(_playing(self._tape))
-        if self._mode == "none":
-            uris = [interaction.request.uri for interaction in self._tape.interactions]
-            self._test.enter_context(dummies(os.environ, uris=uris))
-        elif self._tape.broken is None:
+        if self._mode != "none" and self._tape.broken is None:
             self._seal.open()
 
     def _end(self, item: pytest.Item) -> None:
@@ -243,7 +249,7 @@ def _playing(tape: Tape) -> AbstractContextManager[None]:
 
 def _leave(teardown: ExitStack, tape: Tape) -> None:
     teardown.close()
-    tape.save(is_complete=False)
+    tape.save(is_shared=True)
 
 
 def _down_to_the_project(traceback: TracebackType | None, root: Path) -> TracebackType | None:

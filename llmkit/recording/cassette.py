@@ -256,7 +256,8 @@ def _true_headers(headers: dict[str, list[str]], body: bytes) -> dict[str, list[
         lower = name.lower()
         magic = _COMPRESSION_MAGIC.get(values[0].lower() if values else "")
         is_decoded = lower == "content-encoding" and magic is not None and not body.startswith(magic)
-        if not is_decoded and lower not in ("content-length", "transfer-encoding"):
+        is_framing = lower == "transfer-encoding" or (lower == "content-length" and bool(body))
+        if not is_decoded and not is_framing:
             kept[name] = values
     return kept
 

@@ -20,6 +20,8 @@ def decoded(response: Response) -> Response:
 
     A coding that this installation can't undo is left as it is, with its headers.
     """
+    if not response.body:
+        return response  # a reply to HEAD, say, whose headers tell of the body that GET would bring
     codings = [coding.strip().lower() for coding in _header(response, "content-encoding").split(",") if coding.strip()]
     body = response.body
     for coding in reversed(codings):
@@ -46,10 +48,15 @@ def _inflate_deflate(body: bytes) -> bytes | None:
 
 
 def _inflate(body: bytes, wbits: int) -> bytes | None:
+    plain = b""
     try:
-        return zlib.decompressobj(wbits).decompress(body)
+        while body:  # a gzip body may have several members
+            decoder = zlib.decompressobj(wbits)
+            plain += decoder.decompress(body)
+            body = decoder.unused_data
     except zlib.error:
-        return None
+        return plain or None
+    return plain
 
 
 def _unbrotli(body: bytes) -> bytes | None:
@@ -71,7 +78,7 @@ def _unzstd(body: bytes) -> bytes | None:
     except ImportError:
         return None
     try:
-        return bytes(zstandard.ZstdDecompressor().decompressobj().decompress(body))
+        return bytes(zstandard.ZstdDecompressor().decompressobj(read_across_frames=True).decompress(body))
     except zstandard.ZstdError:
         return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Collection, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 
 from llmkit.recording.addresses import AZURE
@@ -10,31 +10,30 @@ from llmkit.recording.addresses import AZURE
 DUMMY_KEY = "dummy-key-for-replay"
 """It is never sent to a provider."""
 
-_OPENAI = {"OPENAI_API_KEY": DUMMY_KEY}
-_AZURE = {"AZURE_OPENAI_API_KEY": DUMMY_KEY, "AZURE_OPENAI_ENDPOINT": AZURE}
+_DUMMIES = {
+    "openai": {"OPENAI_API_KEY": DUMMY_KEY},
+    "azure": {"AZURE_OPENAI_API_KEY": DUMMY_KEY, "AZURE_OPENAI_ENDPOINT": AZURE},
+}
+PROVIDERS = tuple(_DUMMIES)
+"""The providers that there are dummies for."""
 
 
-def missing(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the dummies for what ``environment`` lacks."""
-    return {name: value for name, value in {**_OPENAI, **_AZURE}.items() if not environment.get(name)}
+def missing(environment: Mapping[str, str], *, providers: Collection[str] = PROVIDERS) -> dict[str, str]:
+    """Return the dummies for what ``environment`` lacks of ``providers``; ValueError for an unknown one."""
+    unknown = sorted(set(providers) - set(PROVIDERS))
+    if unknown:
+        raise ValueError(f"there are no dummy credentials for {unknown[0]!r}: expected {' or '.join(PROVIDERS)}")
+    needed = {name: value for provider in providers for name, value in _DUMMIES[provider].items()}
+    return {name: value for name, value in needed.items() if not environment.get(name)}
 
 
 @contextmanager
-def dummies(environment: MutableMapping[str, str], *, uris: Iterable[str] = ()) -> Iterator[None]:
-    """Put dummies into ``environment`` for the duration of a block.
-
-    Where a cassette's ``uris`` are given and none is Azure's, Azure's dummies are taken out instead: an application
-    that looks for Azure's variables to choose its provider chooses as it did when it was recorded.
-    """
-    before = {name: environment.get(name) for name in (*_OPENAI, *_AZURE)}
-    environment.update(missing(environment))
-    asked = list(uris)
-    if asked and not any(uri.startswith(AZURE) for uri in asked):
-        for name in [name for name, value in _AZURE.items() if environment.get(name) == value]:
-            del environment[name]
+def dummies(environment: MutableMapping[str, str], *, providers: Collection[str] = PROVIDERS) -> Iterator[None]:
+    """Put dummies for ``providers`` into ``environment`` for the duration of a block."""
+    put = missing(environment, providers=providers)
+    environment.update(put)
     try:
         yield
     finally:
-        environment.update({name: value for name, value in before.items() if value is not None})
-        for name in [name for name, value in before.items() if value is None]:
-            environment.pop(name, None)
+        for name in [name for name, value in put.items() if environment.get(name) == value]:
+            del environment[name]

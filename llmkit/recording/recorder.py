@@ -48,7 +48,7 @@ class use_cassette(AbstractContextManager[Tape]):  # noqa: N801 - it is used lik
         tape = Tape(self._path, mode=self._record, scope=Scope(with_loopback=True))
         with ExitStack() as block:
             if tape.mode == "none":
-                block.enter_context(dummies(os.environ, uris=[one.request.uri for one in tape.interactions]))
+                block.enter_context(dummies(os.environ))
             block.enter_context(playing(tape))
             self._blocks.append((tape, block.pop_all()))
         return tape

@@ -7,12 +7,14 @@ by shape (key and organization formats). Scrubbing twice changes nothing.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, unquote_plus, urlencode, urlsplit, urlunsplit
 
 from llmkit.recording.cassette import Interaction, Request, Response
 
@@ -20,22 +22,24 @@ REDACTED = "REDACTED"
 
 CREDENTIAL_NAMES = frozenset(
     {
-        "access_token", "api_key", "api_token", "apikey", "assertion", "auth", "authorization", "client_assertion",
+        "access_token", "api_key", "api_token", "apikey", "auth", "authorization", "client_assertion",
         "client_secret", "cookie", "id_token", "ocp_apim_subscription_key", "openai_organization", "openai_project",
-        "password", "passwd", "proxy_authorization", "refresh_token", "secret", "secret_access_key",
-        "security_token", "session_token", "sig", "signature", "subscription_key", "subscription_token",
-        "x_amz_credential", "x_amz_security_token", "x_amz_signature",
+        "passphrase", "passwd", "password", "private_key", "proxy_authorization", "pwd", "refresh_token", "secret",
+        "secret_access_key", "security_token", "session_token", "sig", "signature", "subscription_key",
+        "subscription_token", "x_amz_credential", "x_amz_security_token", "x_amz_signature",
     }
 )  # fmt: skip
 """Names of headers, query keys and fields that hold a credential; however they are spelled, and with ``x-`` before."""
 
-CREDENTIAL_VARIABLES = re.compile(r"(_KEY|_TOKEN|_SECRET|_PASSWORD|_ORG_ID|_PROJECT_ID)$")
+CREDENTIAL_VARIABLES = re.compile(r"(^|_)(KEY|TOKEN|SECRET|PAT|ORG_ID|PROJECT_ID)$|PASSWORD$", re.IGNORECASE)
 """Environment variables whose value is taken out wherever it stands."""
 
 _SQUEEZED_NAMES = frozenset(name.replace("_", "") for name in CREDENTIAL_NAMES)
-_CREDENTIAL_HEADER = re.compile(r"(^|[-_])(api-?key|functions-key|token|secret|auth|authorization|signature)$")
+_CREDENTIAL_HEADER = re.compile(
+    r"(^|[-_])(\w*key|token|secret|auth|authorization|authenticate|signature(-256)?|csrftoken|session(-?id)?)$"
+)
 _DROPPED_HEADERS = frozenset({"set-cookie", "set-cookie2"})
-_URL_HEADERS = frozenset(
+URL_HEADERS = frozenset(
     {"azure-asyncoperation", "content-location", "link", "location", "operation-location", "referer"}
 )
 # of no use to a reader, and different on every machine: a re-recording would show them as changes
@@ -48,7 +52,13 @@ _FIELDS = "|".join(
 )
 # in JSON, and in JSON inside a JSON text, where every quote has a backslash
 _JSON_FIELD = re.compile(rf'((\\*)"(?:{_FIELDS})\2"\s*:\s*\2")((?:(?!\2")(?:[^"\\]|\\.))+)(\2")', re.IGNORECASE)
-_FORM_FIELD = re.compile(rf"(^|[&?])((?:x[-_])?(?:{_FIELDS}))=([^&\s\"]+)", re.IGNORECASE)
+_FORM_FIELD = re.compile(
+    rf"(^|[&?;#]|%3F|%26)((?:x[-_])?(?:{_FIELDS}|assertion))(=|%3D)((?:(?!%26)[^&\s\"'])+)", re.IGNORECASE
+)
+# OpenAI Realtime's client secrets
+_WRAPPED_FIELD = re.compile(rf'("(?:{_FIELDS})"\s*:\s*\{{\s*"value"\s*:\s*")([^"]+)(")', re.IGNORECASE)
+# query keys that hold a credential here and a page or an airport there: only what looks like a secret goes
+_AMBIGUOUS_KEYS = frozenset({"code", "key", "token"})
 _PART_FIELD = re.compile(
     rf'(name="(?:{_FIELDS})"(?:\r?\n[^\r\n]+)*\r?\n\r?\n)(.+?)(\r?\n--)', re.IGNORECASE | re.DOTALL
 )
@@ -59,9 +69,13 @@ _SHAPES = (
     (re.compile(r"\borg-(?=\w*\d)\w{16,}"), f"org-{REDACTED}"),
     (re.compile(r"\bproj_(?=\w*\d)\w{16,}"), f"proj_{REDACTED}"),
     (re.compile(r"\bAIza[\w-]{30,}"), f"AIza{REDACTED}"),
+    (re.compile(r"\b(gh[pousr]_|github_pat_)\w{20,}"), f"\\g<1>{REDACTED}"),
+    (re.compile(r"\bAKIA[A-Z0-9]{16}\b"), f"AKIA{REDACTED}"),
     (re.compile(r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"), f"jwt-{REDACTED}"),
 )
 _SHORTEST_SECRET = 8
+_SHORTEST_COOKIE = 16
+_LONGEST_WORD = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +123,8 @@ class Scrubber:
             parts = urlsplit(uri)
         except ValueError:
             return self.text(uri)
-        pairs = parse_qsl(parts.query, keep_blank_values=True)
-        query = parts.query
-        if any(is_credential_name(key) for key, _ in pairs):
-            query = urlencode([(key, REDACTED if is_credential_name(key) else value) for key, value in pairs])
-        bare = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, parts.fragment))
-        return self.text(bare)
+        query, fragment = _scrubbed_query(parts.query), _scrubbed_query(parts.fragment)
+        return self.text(urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, fragment)))
 
     def text(self, text: str) -> str:
         """Return ``text`` with every known secret, and all that has the shape of one, replaced."""
@@ -134,7 +144,8 @@ class Scrubber:
             encoding = "latin-1"  # gives every byte back as it was
             text = body.decode(encoding)
         text = _JSON_FIELD.sub(rf"\g<1>{REDACTED}\g<4>", text)
-        text = _FORM_FIELD.sub(rf"\g<1>\g<2>={REDACTED}", text)
+        text = _WRAPPED_FIELD.sub(rf"\g<1>{REDACTED}\g<3>", text)
+        text = _FORM_FIELD.sub(rf"\g<1>\g<2>\g<3>{REDACTED}", text)
         text = _PART_FIELD.sub(rf"\g<1>{REDACTED}\g<3>", text)
         return self.text(text).encode(encoding)
 
@@ -149,7 +160,8 @@ class Scrubber:
     def _header(self, name: str, value: str) -> str:
         if is_credential_header(name):
             return REDACTED
-        return self.uri(value) if name in _URL_HEADERS else self.text(value)
+        value = self.uri(value) if name in URL_HEADERS else value
+        return self.text(_FORM_FIELD.sub(rf"\g<1>\g<2>\g<3>{REDACTED}", value))
 
 
 def is_credential_header(name: str) -> bool:
@@ -172,17 +184,54 @@ def credentials(message: Request | Response) -> Iterator[str]:
         parts = urlsplit(message.uri)
         yield parts.password or ""
         yield from (value for key, value in parse_qsl(parts.query) if is_credential_name(key))
-    text = message.body.decode("latin-1")
-    for pattern, group in ((_JSON_FIELD, 3), (_FORM_FIELD, 3), (_PART_FIELD, 2)):
-        yield from (found[group] for found in pattern.finditer(text))
+    text = _text(message.body)
+    for pattern, group in ((_JSON_FIELD, 3), (_WRAPPED_FIELD, 2), (_FORM_FIELD, 4), (_PART_FIELD, 2)):
+        for found in pattern.finditer(text):
+            yield from (found[group], unquote_plus(found[group]))
 
 
 def _header_credentials(name: str, value: str) -> Iterator[str]:
     if name in ("cookie", *_DROPPED_HEADERS):
         pairs = value.split(";") if name == "cookie" else [value.partition(";")[0]]
-        yield from (pair.partition("=")[2].strip() for pair in pairs)
+        values = [pair.partition("=")[2].strip() for pair in pairs]
+        # a cookie may say "dark-mode" or a date: only what is long enough for a session goes
+        yield from (spelled for one in values if len(one) >= _SHORTEST_COOKIE for spelled in (one, unquote(one)))
     elif is_credential_header(name):
-        yield value.rpartition(" ")[2]  # the token of "Bearer <token>"
+        scheme, _, token = value.rpartition(" ")  # "Bearer <token>"
+        yield token
+        yield from re.findall(r'"([^"]+)"', value)
+        if scheme.lower() == "basic":
+            yield _password(token)
+
+
+def _password(basic: str) -> str:
+    """Return the password of Basic authentication."""
+    try:
+        return base64.b64decode(basic).decode("utf-8", "replace").partition(":")[2]
+    except ValueError:
+        return ""
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError:
+        return body.decode("latin-1")
+
+
+def _scrubbed_query(query: str) -> str:
+    pairs = parse_qsl(query, keep_blank_values=True)
+    scrubbed = [(key, _scrubbed_value(key, value)) for key, value in pairs]
+    return query if scrubbed == pairs else urlencode(scrubbed)
+
+
+def _scrubbed_value(key: str, value: str) -> str:
+    if is_credential_name(key):
+        return REDACTED
+    if key.lower() in _AMBIGUOUS_KEYS and len(value) >= _SHORTEST_COOKIE and _is_telling(value):
+        # two pages of a listing stay apart
+        return f"{REDACTED}-{hashlib.sha256(value.encode()).hexdigest()[:4]}"
+    return value
 
 
 def _spellings(secret: str) -> set[str]:
@@ -192,7 +241,9 @@ def _spellings(secret: str) -> set[str]:
 
 def _is_telling(value: str) -> bool:
     """Tell a secret from a word such as "any", whose removal would mangle every text."""
-    return len(value) >= _SHORTEST_SECRET and REDACTED not in value and not value.isalpha()
+    is_mixed = any(map(str.isdigit, value)) and any(map(str.isalpha, value))
+    is_word = REDACTED not in value and not any(map(str.isspace, value))
+    return is_word and (len(value) >= _LONGEST_WORD or (len(value) >= _SHORTEST_SECRET and is_mixed))
 
 
 def _is_noise(name: str) -> bool:

@@ -18,7 +18,7 @@ from llmkit.recording.cassette import Interaction, Request, Response
 from llmkit.recording.credentials import DUMMY_KEY
 from llmkit.recording.errors import BrokenCassette, CassetteMiss, RecordingError
 from llmkit.recording.ledger import Ledger
-from llmkit.recording.scrub import Scrubber, credentials
+from llmkit.recording.scrub import URL_HEADERS, Scrubber, credentials
 
 Mode = Literal["none", "new_episodes", "all", "once"]
 """``none`` replays; ``new_episodes`` replays what is there and records the rest; ``all`` records everything anew;
@@ -129,6 +129,8 @@ class Tape:
         self._miss_type = miss
         self._takes: list[Take] = []
         self._scrubber = Scrubber.from_environment()
+        self._of_replies = self._scrubber
+        self._saved: set[str] = set()
         self._lock = threading.Lock()
         self._entries: list[_Entry] = []
         self._index: dict[str, list[_Entry]] = defaultdict(list)
@@ -195,17 +197,27 @@ class Tape:
 
     def complete(self, entry: _Entry, response: Response) -> None:
         """Put ``response`` in the place that was kept for it, decoded and without secrets."""
-        plain = content_coding.decoded(response)
-        self._learn(credentials(plain))
-        entry.response = self._scrubber.response(plain)
+        plain = content_coding.decoded(self._under_stable_names(response))
+        # what a reply names as a secret is looked for in replies only: on replay its place in a request is not known
+        self._of_replies = self._of_replies.knowing((*self._scrubber.secrets, *credentials(plain)))
+        entry.response = self._of_replies.response(plain)
         self.ledger.record(entry.response)
 
-    def save(self, *, is_complete: bool = True) -> bool:
+    def _under_stable_names(self, response: Response) -> Response:
+        """Let a redirect to the provider lead to the provider's stable name."""
+        provider = self.scope.provider()
+        headers = {
+            name: [_stable(provider, value) if name.lower() in URL_HEADERS else value for value in values]
+            for name, values in response.headers.items()
+        }
+        return replace(response, headers=headers)
+
+    def save(self, *, is_complete: bool = True, is_shared: bool = False) -> bool:
         """Write what is new; tell whether there was anything.
 
-        Unless ``is_complete``, the run that recorded it failed: then refusals and replies that broke off are not kept,
-        lest they be replayed for ever. In mode ``all`` the new recordings replace the old ones; after a failed run only
-        those that something new stands for, so that nothing is lost.
+        Unless ``is_complete``, what recorded it failed: then refusals and replies that broke off are not kept, lest
+        they be replayed for ever. In mode ``all`` the new recordings replace the old ones; after a failure, or where
+        the cassette ``is_shared`` with others, only those that something new stands for, so that nothing is lost.
         """
         for take in [take for take in self._takes if take.status]:
             take.finish(ended="closed")
@@ -213,10 +225,15 @@ class Tape:
         if not new:
             return False
         with cassette.locked(self.path):
-            kept = [] if self.mode == "all" and is_complete else self._stored(without=new)
+            kept = [] if self.mode == "all" and is_complete and not is_shared else self._stored(without=new)
             # what was learnt to be a secret after it was first seen goes now
-            fresh = [self._scrubber.interaction(_interaction(entry)) for entry in new]
+            fresh = [
+                Interaction(request=self._scrubber.request(e.asked), response=self._of_replies.response(e.response))
+                for e in new
+                if e.response
+            ]
             cassette.save(self.path, [*kept, *fresh])
+        self._saved |= {entry.key for entry in new}
         for entry in self._entries:
             entry.is_new = False
         return True
@@ -227,7 +244,7 @@ class Tape:
             stored = cassette.load(self.path)
         except FileNotFoundError:
             return []
-        renewed = {entry.key for entry in without} if self.mode == "all" else set()
+        renewed = {entry.key for entry in without} - self._saved if self.mode == "all" else set()
         return [one for one in stored if match.key(self._written(one.request)) not in renewed]
 
     def _add(self, entry: _Entry) -> None:
@@ -285,6 +302,10 @@ class Tape:
 def _interaction(entry: _Entry) -> Interaction:
     assert entry.response is not None  # noqa: S101 - asked for entries that have one only
     return Interaction(request=entry.asked, response=entry.response)
+
+
+def _stable(provider: Provider, url: str) -> str:
+    return provider.stable(url) if Address.of(url) in provider.addresses else url
 
 
 def _is_good(response: Response) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import socketserver
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -189,3 +190,11 @@ def caller(request: pytest.FixtureRequest) -> Iterator[Open]:
     yield connect
     for client in opened:
         client.close()
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let SIGINT interrupt, also where the test run was started in the background and inherited that it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -540,6 +540,7 @@ async def test_cancelling_a_call_leaves_the_client_usable(mockserver: MockServer
         assert (await client.chat("Hi")).text == "Hello"
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_the_call_and_leaves_the_client_usable(mockserver: MockServer) -> None:
     mockserver.script(fault.hang(), reply("Hello"))
     main = threading.main_thread().ident

@@ -373,7 +373,13 @@ def test_an_application_that_chooses_its_provider_by_variables_chooses_as_record
         monkeypatch.delenv(name)
     project.run("--record").assert_outcomes(passed=1)
     project.use_nothing()
-    project.run().assert_outcomes(passed=1)
+    project.run("-o", "llmkit_dummy_credentials=openai").assert_outcomes(passed=1)
+
+
+def test_dummy_credentials_of_an_unknown_provider_are_refused(project: Project) -> None:
+    result = project.run("-o", "llmkit_dummy_credentials=aws")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*no dummy credentials for 'aws': expected openai or azure*"])
 
 
 def test_a_refusal_of_a_failed_test_is_not_kept(project: Project) -> None:
@@ -476,6 +482,82 @@ def test_what_a_module_fixture_asks_when_it_is_torn_down_belongs_to_the_module(
     project.use_nothing()
     for name in ("test_one", "test_two"):
         project.run("-k", name).assert_outcomes(passed=1, deselected=1)
+
+
+def test_a_refusal_that_a_session_fixture_expects_is_recorded(project: Project, server: MockServer) -> None:
+    project.write(
+        test_it="""
+        import openai, pytest
+        from app import ask
+        @pytest.fixture(scope="session")
+        def index():
+            try:
+                ask()
+            except openai.NotFoundError:
+                return ask()
+        def test_one(index): assert index
+        """
+    )
+    project.use(server)
+    server.script(fault.refused(status=404, message="not there", type="invalid_request_error"))
+    project.run("--record").assert_outcomes(passed=1)
+    project.use_nothing()
+    project.run().assert_outcomes(passed=1)
+
+
+def test_fixtures_that_share_a_cassette_keep_each_others_recordings(project: Project, server: MockServer) -> None:
+    project.write(
+        test_it="""
+        import pytest
+        from app import ask
+        @pytest.fixture(scope="session")
+        def one(): return ask()
+        @pytest.fixture(scope="session")
+        def other(): return ask()
+        def test_one(one, other): pass
+        """
+    )
+    project.use(server)
+    project.run("--record=all").assert_outcomes(passed=1)
+    project.use_nothing()
+    project.run().assert_outcomes(passed=1)
+
+
+def test_a_session_fixture_that_a_live_test_needs_first_is_recorded(project: Project, server: MockServer) -> None:
+    project.write(
+        test_it="""
+        import pytest
+        from app import ask
+        @pytest.fixture(scope="session", autouse=True)
+        def boot(): return ask()
+        @pytest.mark.live
+        def test_live(): pass
+        def test_one(): pass
+        """
+    )
+    project.use(server)
+    project.run("--record").assert_outcomes(passed=2)
+    project.use_nothing()
+    project.run("-k", "test_one").assert_outcomes(passed=1, deselected=1)
+
+
+def test_a_refusal_that_leads_to_a_skip_is_recorded(project: Project, server: MockServer) -> None:
+    project.write(
+        test_it="""
+        import openai, pytest
+        from app import ask
+        def test_one():
+            try:
+                ask()
+            except openai.NotFoundError:
+                pytest.skip("not there")
+        """
+    )
+    project.use(server)
+    server.script(fault.refused(status=404, message="not there", type="invalid_request_error"))
+    project.run("--record").assert_outcomes(skipped=1)
+    project.use_nothing()
+    project.run().assert_outcomes(skipped=1)
 
 
 def test_a_broken_cassette_is_named_also_where_a_fixture_asks_first(project: Project) -> None:

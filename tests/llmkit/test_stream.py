@@ -282,6 +282,7 @@ def test_reading_on_after_a_failure_says_that_the_stream_is_closed(raw: RawServe
     assert len(first.value.attempts) == 1
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_after_an_interrupt_the_stream_says_that_it_was_cancelled(story: RawServer) -> None:
     """The interrupt ends what it interrupts: nothing goes on reading in the background."""
     with Client(base_url=story.url, api_key="key", model="gpt-4o") as client, client.stream("Hi") as stream:

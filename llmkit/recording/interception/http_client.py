@@ -44,13 +44,14 @@ def _send_request(deck: Deck, real: Callable[..., None]) -> Callable[..., None]:
         if tape is None:
             real(connection, method, url, body, headers, encode_chunked)
             return
-        content = body_bytes(body)
-        listed = {name: [str(value)] for name, value in headers.items()}
-        asked = tape.ask(Request(method=method, uri=absolute, headers=listed, body=content or b""))
+        content = body_bytes(body, text="iso-8859-1")  # as http.client has it
+        whole = {name: value for name, value in headers.items() if name.lower() != "transfer-encoding"}
+        sent = {name: [str(value)] for name, value in whole.items()}
+        asked = tape.ask(Request(method=method, uri=absolute, headers=sent, body=content or b""))
         recorded = tape.play(asked)
-        setattr(connection, _PENDING, recorded or tape.take(asked))
+        setattr(connection, _PENDING, (method, recorded or tape.take(asked)))
         if recorded is None:
-            real(connection, method, url, content, headers, False)  # noqa: FBT003 - as http.client calls it
+            real(connection, method, url, content, whole, False)  # noqa: FBT003 - as http.client calls it
 
     return send_request
 
@@ -58,12 +59,11 @@ def _send_request(deck: Deck, real: Callable[..., None]) -> Callable[..., None]:
 def _getresponse(real: Callable[[Any], http.client.HTTPResponse]) -> Callable[[Any], http.client.HTTPResponse]:
     @functools.wraps(real)
     def getresponse(connection: Any) -> http.client.HTTPResponse:
-        pending = connection.__dict__.pop(_PENDING, None)
+        method, pending = connection.__dict__.pop(_PENDING, (None, None))
         if pending is None:
             return real(connection)
-        if isinstance(pending, Response):
-            return _rebuilt(pending)
-        return _rebuilt(_recorded(pending, real(connection)))
+        response = pending if isinstance(pending, Response) else _recorded(pending, real(connection))
+        return _rebuilt(response, method)
 
     return getresponse
 
@@ -81,11 +81,11 @@ def _recorded(take: Take, live: http.client.HTTPResponse) -> Response:
     return Response(status=live.status, reason=live.reason, headers=headers, body=b"".join(take.chunks), ended=ended)
 
 
-def _rebuilt(response: Response) -> http.client.HTTPResponse:
+def _rebuilt(response: Response, method: str) -> http.client.HTTPResponse:
     """Return a reply of http.client's own kind, as if ``response`` had just come from a socket."""
     lines = [f"HTTP/1.1 {response.status} {response.reason}", *(f"{n}: {v}" for n, v in framed(response)), "", ""]
     head = "\r\n".join(lines)
-    reply = http.client.HTTPResponse(_Socket(head.encode("latin-1", "replace") + response.body))  # type: ignore[arg-type]  # all that it uses of one
+    reply = http.client.HTTPResponse(_Socket(head.encode("latin-1", "replace") + response.body), method=method)  # type: ignore[arg-type]  # all that it uses of one
     reply.begin()
     return reply
 
@@ -110,18 +110,21 @@ def url_of(connection: Any, url: str) -> str:
     return f"{scheme}://{shown}{'' if port == _DEFAULT_PORTS[scheme] else f':{port}'}{url}"
 
 
-def body_bytes(body: Any) -> bytes | None:
-    """Return a request's body, in any of the forms that http.client takes, as the bytes that are sent."""
+def body_bytes(body: Any, *, text: str) -> bytes | None:
+    """Return a request's body, in any of the forms that http.client takes, as the bytes that are sent.
+
+    ``text`` is the encoding of a body that is a text.
+    """
     if body is None or isinstance(body, bytes):
         return body
     if isinstance(body, str):
-        return body.encode("latin-1" if body.isascii() else "utf-8")
+        return body.encode(text)
     if hasattr(body, "read"):
-        return body_bytes(body.read())
+        return body_bytes(body.read(), text=text)
     if isinstance(body, (bytearray, memoryview)):
         return bytes(body)
     if isinstance(body, Iterable):
-        return b"".join(body_bytes(part) or b"" for part in body)
+        return b"".join(body_bytes(part, text=text) or b"" for part in body)
     raise TypeError(f"a request's body is text, bytes, a file or an iterable of those, not {type(body).__name__}")
 
 
@@ -130,7 +133,12 @@ def _has_a_stub_above(connection: object) -> bool:
 
 
 def framed(response: Response) -> list[tuple[str, str]]:
-    """Return the headers that go with the body as it is now; one that broke off is shorter than its length says."""
+    """Return the headers that go with the body as it is now; one that broke off is shorter than its length says.
+
+    Without a body the length stays as it was sent: a reply to HEAD tells with it what GET would bring.
+    """
+    if not response.body and not response.ended:
+        return [(n, v) for n, vs in response.headers.items() if n.lower() != "transfer-encoding" for v in vs]
     kept = [(n, v) for n, vs in response.headers.items() if n.lower() not in _FRAMING for v in vs]
     return [*kept, ("Content-Length", str(len(response.body) + bool(response.ended)))]
 

@@ -13,14 +13,33 @@ from llmkit.recording.deck import Deck
 from llmkit.recording.interception.http_client import body_bytes, framed, listed
 from llmkit.recording.tape import Take
 
+_PUT_OFF = "_llmkit_proxy_put_off"
+
 
 def patches(deck: Deck, module: Any) -> Iterator[tuple[object, str, object]]:
     """Yield the patch of the pool, where one request is sent on one connection."""
-    pool = module.connectionpool.HTTPConnectionPool
-    yield pool, "_make_request", _make_request(deck, module, pool._make_request)  # noqa: SLF001 - retries lie above
+    pools = module.connectionpool
+    real, prepare = pools.HTTPConnectionPool._make_request, pools.HTTPSConnectionPool._prepare_proxy  # noqa: SLF001
+    yield pools.HTTPConnectionPool, "_make_request", _make_request(deck, module, real, prepare)  # retries lie above
+    yield pools.HTTPSConnectionPool, "_prepare_proxy", _prepare_proxy(deck, prepare)
 
 
-def _make_request(deck: Deck, module: Any, real: Callable[..., Any]) -> Callable[..., Any]:
+def _prepare_proxy(deck: Deck, real: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+    """Put off the tunnel through a proxy until it is known whether the request leaves the machine at all."""
+
+    @functools.wraps(real)
+    def prepare_proxy(pool: Any, conn: Any) -> None:
+        if deck.tape_for(_absolute(pool, "/")) is None:
+            real(pool, conn)
+        else:
+            setattr(conn, _PUT_OFF, True)
+
+    return prepare_proxy
+
+
+def _make_request(
+    deck: Deck, module: Any, real: Callable[..., Any], prepare_proxy: Callable[[Any, Any], None]
+) -> Callable[..., Any]:
     signature = inspect.signature(real)
 
     @functools.wraps(real)
@@ -30,16 +49,20 @@ def _make_request(deck: Deck, module: Any, real: Callable[..., Any]) -> Callable
         pool, headers = call["self"], dict(call.get("headers") or {})
         absolute = _absolute(pool, call["url"])
         tape = deck.tape_for(absolute)
-        if tape is None:
+        if tape is None or type(call["conn"]).__module__.startswith("vcr."):  # inside a vcr.use_cassette of the user's
             return real(*args, **options)
-        call["body"] = body_bytes(call.get("body"))
+        call["body"] = body_bytes(call.get("body"), text="utf-8")
         sent = {str(name): [_text(value)] for name, value in headers.items()}
         asked = tape.ask(Request(method=call["method"], uri=absolute, headers=sent, body=call["body"] or b""))
         recorded = tape.play(asked)
         if recorded is None:
             take = tape.take(asked)
+            if call["conn"].__dict__.pop(_PUT_OFF, False):
+                prepare_proxy(pool, call["conn"])
             live = real(**{**call, "preload_content": False, "decode_content": False})
             recorded = _recorded(module, take, live)
+        elif call.get("response_conn") is not None:
+            pool._put_conn(call["response_conn"])  # noqa: SLF001 - it was not used; a live reply gives it back itself
         return _rebuilt(module, recorded, call)
 
     return make_request
@@ -61,13 +84,14 @@ def _recorded(module: Any, take: Take, live: Any) -> Response:
     except (OSError, module.exceptions.HTTPError) as error:
         ended = f"{type(error).__name__}: {error}"
     live.release_conn()
+    live._connection = None  # noqa: SLF001 - it is back in its pool, and must not go there twice
     take.finish(ended=ended)
     body = b"".join(take.chunks)
     return Response(status=take.status, reason=take.reason, headers=take.headers, body=body, ended=ended)
 
 
 def _rebuilt(module: Any, response: Response, call: dict[str, Any]) -> Any:
-    """Return a reply of urllib3's own kind, as if ``response`` had just come over the connection of ``call``."""
+    """Return a reply of urllib3's own kind, as if ``response`` had just come; its connection is back in the pool."""
     reply = module.response.HTTPResponse(
         body=io.BytesIO(response.body),
         headers=module.HTTPHeaderDict(framed(response)),
@@ -82,7 +106,7 @@ def _rebuilt(module: Any, response: Response, call: dict[str, Any]) -> Any:
         request_url=call["url"],
         retries=call.get("retries"),
     )
-    reply._connection, reply._pool = call.get("response_conn"), call["self"]  # noqa: SLF001 - as urllib3 does here
+    reply._pool = call["self"]  # noqa: SLF001 - as urllib3 does here
     return reply
 
 

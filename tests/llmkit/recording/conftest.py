@@ -16,7 +16,7 @@ from llmkit.pytest_plugin import NetworkAllowance
 
 
 class Upstream(ThreadingHTTPServer):
-    """Stands for the real API; ``seen`` are the JSON bodies that reached it, ``proceed`` releases a held stream."""
+    """Stands for the real API; ``seen`` and ``raw`` are the bodies it got, ``proceed`` releases a held stream."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -24,6 +24,7 @@ class Upstream(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.seen: list[Any] = []
+        self.raw: list[bytes] = []
         self.proceed = threading.Event()
 
     @property
@@ -45,14 +46,20 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/v1/redirect":
             self.send_response(302)
-            self.send_header("Location", "/v1/landed?sig=s3cret-0123456")
+            self.send_header("Location", f"{self.server.url}/v1/landed?sig=s3cret-0123456")
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
         self._answer({"path": self.path})
 
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1234")
+        self.end_headers()
+
     def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.server.raw.append(raw)
         try:
             body = json.loads(raw)
         except ValueError:

@@ -29,12 +29,22 @@ CODERS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-@given(st.binary(), st.sampled_from(sorted(CODERS)))
+@given(st.binary(min_size=1), st.sampled_from(sorted(CODERS)))
 def test_a_coded_body_comes_back_plain(body: bytes, coding: str) -> None:
     headers = {"Content-Encoding": [coding], "Content-Length": ["1"], "x": ["y"]}
     assert decoded(Response(status=200, headers=headers, body=CODERS[coding](body))) == Response(
         status=200, headers={"x": ["y"]}, body=body
     )
+
+
+def test_a_body_of_several_gzip_members_comes_back_whole() -> None:
+    body = gzip.compress(b"first ") + gzip.compress(b"second")
+    assert decoded(Response(status=200, headers={"content-encoding": ["gzip"]}, body=body)).body == b"first second"
+
+
+def test_a_reply_without_a_body_keeps_what_its_headers_say_of_one() -> None:
+    head = Response(status=200, headers={"Content-Encoding": ["gzip"], "Content-Length": ["1234"]})
+    assert decoded(head) == head
 
 
 def test_deflate_without_its_header_is_understood() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import io
 import json
 import os
 import threading
@@ -23,7 +24,7 @@ import vcr
 from openai import DefaultAioHttpClient
 
 from llmkit.recording import BrokenCassette, CassetteMiss, RecordingError, use_cassette
-from llmkit.recording.cassette import load
+from llmkit.recording.cassette import Interaction, Request, Response, load, save
 from llmkit.recording.credentials import DUMMY_KEY
 from llmkit.recording.recorder import playing
 from llmkit.recording.tape import Scope, Tape
@@ -504,3 +505,88 @@ def test_a_redirect_is_recorded_hop_by_hop_without_its_signature(path: Path, ups
     with use_cassette(path):
         assert requests.get("http://localhost:1/v1/redirect", timeout=10).json()["path"].split("?")[0] == "/v1/landed"
     assert live["path"] == "/v1/landed?sig=s3cret-0123456"
+
+
+def test_a_redirect_to_the_provider_leads_to_its_stable_name(
+    path: Path, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{upstream.url}/v1")
+    with use_cassette(path, record="new_episodes"):
+        requests.get(f"{upstream.url}/v1/redirect", timeout=10)
+    assert load(path)[0].response.headers["Location"] == ["https://api.openai.com/v1/landed?sig=REDACTED"]
+
+
+def test_threads_that_share_a_session_of_requests_get_whole_answers(path: Path, upstream: Upstream) -> None:
+    def ask(session: requests.Session, number: int) -> str:
+        with session.post(f"{upstream.url}/v1/x", json=question(f"{number}"), stream=True, timeout=10) as reply:
+            next(reply.iter_content(8))
+        whole = session.post(f"{upstream.url}/v1/x", json=question(f"{number} again"), timeout=10).json()
+        return str(whole["asked"]["messages"][0]["content"])
+
+    for mode in ("new_episodes", "none"):
+        with use_cassette(path, record=mode), requests.Session() as session, ThreadPoolExecutor(6) as pool:
+            answers = list(pool.map(lambda number: ask(session, number), range(24)))
+        assert answers == [f"{number} again" for number in range(24)]
+
+
+def test_a_pool_of_one_connection_is_not_used_up(path: Path, upstream: Upstream) -> None:
+    for mode in ("new_episodes", "none"):
+        with use_cassette(path, record=mode), requests.Session() as session:
+            session.mount("http://", requests.adapters.HTTPAdapter(1, 1, pool_block=True))
+            for number in range(4):
+                assert session.get(f"{upstream.url}/v1/{number}", timeout=5).json()["path"] == f"/v1/{number}"
+
+
+def test_replay_needs_no_proxy(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Request(method="GET", uri="https://api.openai.com/v1/models")
+    save(path, [Interaction(request=asked, response=Response(status=200, body=b"{}")) for _ in range(2)])
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    with use_cassette(path):
+        assert requests.get("https://api.openai.com/v1/models", timeout=5).json() == {}
+        assert httpx.get("https://api.openai.com/v1/models").json() == {}
+
+
+@pytest.mark.parametrize("body", [b"bytes", "é", bytearray(b"array")])
+def test_http_client_sends_what_it_sends_without_a_recorder(path: Path, upstream: Upstream, body: Any) -> None:
+    def send() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", upstream.port, timeout=5)
+        connection.request("POST", "/v1/x", body=body)
+        connection.getresponse().read()
+        connection.close()
+
+    send()
+    with use_cassette(path, record="new_episodes"):
+        send()
+    assert upstream.raw[0] == upstream.raw[1] != b""
+
+
+@pytest.mark.parametrize("data", [iter([b"one, ", b"two"]), io.BytesIO(b"one, two")])
+def test_an_upload_in_chunks_through_urllib_arrives_whole(path: Path, upstream: Upstream, data: Any) -> None:
+    sent = urllib.request.Request(f"{upstream.url}/v1/x", data=data, method="POST")
+    with use_cassette(path, record="new_episodes"), urllib.request.urlopen(sent, timeout=5) as reply:
+        assert reply.status == 200
+    assert upstream.raw == [b"one, two"]
+
+
+@pytest.mark.parametrize("name", ["requests", "httpx", "urllib"])
+def test_a_reply_to_head_keeps_the_length_it_tells_of(path: Path, upstream: Upstream, name: str) -> None:
+    def length() -> str | None:
+        url = f"{upstream.url}/v1/x"
+        if name == "urllib":
+            with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=5) as reply:
+                return str(reply.headers["Content-Length"])
+        heads = requests.head(url, timeout=5) if name == "requests" else httpx.head(url)
+        return heads.headers["Content-Length"]
+
+    for mode in ("new_episodes", "none"):
+        with use_cassette(path, record=mode):
+            assert length() == "1234"
+
+
+def test_a_vcr_cassette_inside_ours_is_left_to_vcrpy(path: Path, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs.yaml"
+    asked = Request(method="GET", uri="https://example.org/a")
+    save(theirs, [Interaction(request=asked, response=Response(status=200, body=b'{"of": "vcr"}'))])
+    with use_cassette(path, record="new_episodes"), vcr.use_cassette(str(theirs), record_mode="none"):
+        assert requests.get("https://example.org/a", timeout=5).json() == {"of": "vcr"}
+    assert not path.exists()

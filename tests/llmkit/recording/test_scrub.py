@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
@@ -164,6 +165,59 @@ def test_credential_fields_of_a_json_body_go_and_it_stays_json() -> None:
 def test_credential_fields_of_a_form_go() -> None:
     body = b"grant_type=client_credentials&client_secret=x%2Fy&scope=z"
     assert Scrubber().body(body) == b"grant_type=client_credentials&client_secret=REDACTED&scope=z"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "next=https%3A%2F%2Fa%2F%3Fapi_key%3Dhunter2%26b%3D1",
+        "a=1;api_key=hunter2",
+        "see https://a.test/x?access_token=hunter2 there",
+        "grant_type=jwt&assertion=hunter2",
+    ],
+)
+def test_a_credential_in_a_url_inside_a_text_goes(text: str) -> None:
+    scrubbed = Scrubber().body(text.encode()).decode()
+    assert "hunter2" not in scrubbed
+    assert scrubbed.replace(REDACTED, "hunter2") == text
+
+
+def test_a_credential_in_the_fragment_of_a_redirect_goes() -> None:
+    reply = Response(status=302, headers={"Location": ["https://a.test/cb#access_token=hunter2&state=1"]})
+    assert Scrubber().response(reply).headers == {"Location": ["https://a.test/cb#access_token=REDACTED&state=1"]}
+
+
+def test_the_password_of_basic_authentication_goes_from_the_echo() -> None:
+    basic = base64.b64encode(f"bob:{CANARY}".encode()).decode()
+    sent = request(headers={"Authorization": [f"Basic {basic}"]})
+    echo = Response(status=200, body=f"{CANARY} {basic}".encode())
+    assert CANARY not in repr(Scrubber().interaction(Interaction(request=sent, response=echo)))
+
+
+@pytest.mark.parametrize("name", ["key", "token", "code"])
+def test_an_ambiguous_query_key_loses_what_looks_like_a_secret_and_stays_comparable(name: str) -> None:
+    one, other = (Scrubber().uri(f"https://a.test/?{name}={page * 8}") for page in ("a1", "b2"))
+    assert one.startswith(f"https://a.test/?{name}=REDACTED-")
+    assert one != other
+
+
+@pytest.mark.parametrize("text", ["2026-11-20", "dark-mode", "created_at", "Clause 4 is void"])
+def test_ordinary_values_of_cookies_variables_and_fields_stay(text: str) -> None:
+    scrubber = Scrubber.from_environment({"S_SORT_KEY": text})
+    sent = request(headers={"Cookie": [f"consent={text}"]}, body=json.dumps({"assertion": text}).encode())
+    assert json.loads(scrubber.request(sent).body) == {"assertion": text}
+
+
+@pytest.mark.parametrize(
+    "name", ["OPENAI_API_KEY", "AZURE_OPENAI_KEY", "GITHUB_PAT", "PGPASSWORD", "my_api_key", "TOKEN"]
+)
+def test_variables_that_hold_credentials_are_known_by_their_names(name: str) -> None:
+    assert CANARY not in Scrubber.from_environment({name: CANARY}).text(f"<{CANARY}>")
+
+
+def test_a_wrapped_client_secret_goes() -> None:
+    body = b'{"client_secret": {"value": "hunter2", "expires_at": 1}}'
+    assert Scrubber().body(body) == body.replace(b"hunter2", b"REDACTED")
 
 
 @given(st.binary())
