@@ -159,6 +159,9 @@ def from_data(data: Any, *, source: str, line_of: LineOf = lambda _path: None) -
     return tuple(reader.step(item, ("steps", index)) for index, item in enumerate(steps))
 
 
+_OF_EVERY_STEP = ("times", "when")
+
+
 @dataclass(frozen=True, slots=True)
 class _Reader:
     """Reads steps from parsed data, and says where something is wrong."""
@@ -179,7 +182,7 @@ class _Reader:
     def step(self, data: Any, path: tuple[str | int, ...]) -> Step:
         if not isinstance(data, dict) or ("fault" in data) == ("reply" in data):
             raise self.error(path, f"a step is a mapping with either `fault:` or `reply:`, not {shown(data)}")
-        options = {key: value for key, value in data.items() if key not in ("fault", "reply", "times", "when")}
+        options = {key: value for key, value in data.items() if key not in ("fault", "reply", *_OF_EVERY_STEP)}
         make = self.fault if "fault" in data else self.reply
         step = make(data.get("fault", data.get("reply")), options, path)
         return self.conditioned(step, data, path)
@@ -187,7 +190,7 @@ class _Reader:
     def fault(self, name: Any, options: dict[str, Any], path: tuple[str | int, ...]) -> Step:
         if name not in faults.names():
             raise self.error((*path, "fault"), f"unknown fault {name!r}; {suggestion(name, faults.names())}")
-        self.check_keys(options, _option_names(getattr(faults, name)), path)
+        self.check_keys(options, [*_option_names(getattr(faults, name)), *_OF_EVERY_STEP], path)
         missing = [name for name in _option_names(getattr(faults, name), required=True) if name not in options]
         if missing:
             raise self.error((*path, "fault"), f"{name} needs {' and '.join(f'`{each}:`' for each in missing)}")
@@ -200,7 +203,7 @@ class _Reader:
         given = content if isinstance(content, dict) else {} if content is None else {"text": content}
         if isinstance(content, dict):
             self.check_keys(content, _option_names(reply), (*path, "reply"))
-        self.check_keys(options, _option_names(reply), path)
+        self.check_keys(options, [*_option_names(reply), *_OF_EVERY_STEP], path)
         twice = given.keys() & options.keys()
         if twice:
             raise self.error(path, f"{min(twice)} is given twice; leave one of them out")

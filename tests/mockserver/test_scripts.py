@@ -232,7 +232,7 @@ def test_a_server_takes_a_file(tmp_path: Path, serve: Serve) -> None:
     ("text", "message"),
     [
         ("steps:\n- fault: rate_limitd", "s.yaml:2: unknown fault 'rate_limitd'; did you mean 'rate_limited'? valid: "),
-        ("steps:\n- reply: hi\n  tims: 2", "s.yaml:3: unknown key 'tims'; valid: chunk_delay_s"),
+        ("steps:\n- reply: hi\n  tims: 2", "s.yaml:3: unknown key 'tims'; did you mean 'times'? valid: chunk_delay_s"),
         (
             "steps:\n- fault: hang\n  second: 2",
             "s.yaml:3: unknown key 'second'; did you mean 'seconds'? valid: seconds",
