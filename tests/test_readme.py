@@ -76,8 +76,8 @@ def test_the_client_example_runs(server: MockServer, tmp_path: Path) -> None:
 def test_the_script_example_is_valid(tmp_path: Path) -> None:
     script = tmp_path / "bad-day.yaml"
     script.write_text(block("yaml", "# bad-day.yaml"))
-    with MockServer(script=script):
-        pass
+    with MockServer(script=script) as server:
+        assert len(server.script_left) == 3
 
 
 @pytest.mark.parametrize("option", [*re.findall(r"`pytest (--[\w-]+(?:=\w+)?)`", README), "--cassettes DIR"])

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, unquote_plus, urlencode, urlsplit, urlunsplit
 
-from llmkit.recording.cassette import Interaction, Request, Response
+from llmkit.recording.cassette import Request, Response
 
 REDACTED = "REDACTED"
 
@@ -93,13 +93,6 @@ class Scrubber:
         """Return a scrubber that looks for ``values`` too; those that are no telling secret are left out."""
         found = frozenset(value for value in values if _is_telling(value))
         return self if found <= self.secrets else Scrubber(self.secrets | found)
-
-    def interaction(self, interaction: Interaction) -> Interaction:
-        """Return ``interaction`` without secrets; what either side sent as a credential is looked for in both."""
-        knowing = self.knowing((*credentials(interaction.request), *credentials(interaction.response)))
-        return Interaction(
-            request=knowing.request(interaction.request), response=knowing.response(interaction.response)
-        )
 
     def request(self, request: Request) -> Request:
         """Return ``request`` without secrets and without headers that differ from machine to machine."""

@@ -153,7 +153,7 @@ class Tape:
     @property
     def interactions(self) -> list[Interaction]:
         """What the tape holds now, old and new, without what is still on its way."""
-        return [_interaction(entry) for entry in self._entries if entry.response is not None]
+        return [Interaction(request=e.asked, response=e.response) for e in self._entries if e.response is not None]
 
     @property
     def unanswered(self) -> list[Asked]:
@@ -176,11 +176,10 @@ class Tape:
             raise self.broken
         with self._lock:
             entry = self._next(asked)
-            if entry is not None:
+            if entry is not None and entry.response is not None:
                 entry.was_played = True
-        if entry is not None and entry.response is not None:
-            self.ledger.replay(entry.response)
-            return entry.response
+                self.ledger.replay(entry.response)
+                return entry.response
         if self.mode == "none":
             raise self._miss(asked)
         return None
@@ -199,9 +198,10 @@ class Tape:
         """Put ``response`` in the place that was kept for it, decoded and without secrets."""
         plain = content_coding.decoded(self._under_stable_names(response))
         # what a reply names as a secret is looked for in replies only: on replay its place in a request is not known
-        self._of_replies = self._of_replies.knowing((*self._scrubber.secrets, *credentials(plain)))
-        entry.response = self._of_replies.response(plain)
-        self.ledger.record(entry.response)
+        with self._lock:
+            self._of_replies = self._of_replies.knowing((*self._scrubber.secrets, *credentials(plain)))
+            entry.response = self._of_replies.response(plain)
+            self.ledger.record(entry.response)
 
     def _under_stable_names(self, response: Response) -> Response:
         """Let a redirect to the provider lead to the provider's stable name."""
@@ -261,7 +261,8 @@ class Tape:
         return self._scrubber.request(replace(request, uri=self.scope.provider().stable(request.uri)))
 
     def _learn(self, secrets: Iterable[str]) -> None:
-        self._scrubber = self._scrubber.knowing(secrets)
+        with self._lock:  # of two threads that learn at once, neither may forget what the other learnt
+            self._scrubber = self._scrubber.knowing(secrets)
 
     def left_off(self, recorded: Response) -> CassetteMiss:
         """Return the miss for a client that reads on where it closed the connection while recording."""
@@ -297,11 +298,6 @@ class Tape:
                 f"can't record {request.method} {self.scope.provider().stable(request.uri)}: the environment has no "
                 "key or no endpoint for it. Set OPENAI_API_KEY, or AZURE_OPENAI_ENDPOINT and AZURE_OPENAI_API_KEY"
             )
-
-
-def _interaction(entry: _Entry) -> Interaction:
-    assert entry.response is not None  # noqa: S101 - asked for entries that have one only
-    return Interaction(request=entry.asked, response=entry.response)
 
 
 def _stable(provider: Provider, url: str) -> str:

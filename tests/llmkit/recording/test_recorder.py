@@ -590,3 +590,15 @@ def test_a_vcr_cassette_inside_ours_is_left_to_vcrpy(path: Path, tmp_path: Path)
     with use_cassette(path, record="new_episodes"), vcr.use_cassette(str(theirs), record_mode="none"):
         assert requests.get("https://example.org/a", timeout=5).json() == {"of": "vcr"}
     assert not path.exists()
+
+
+def test_the_keys_of_forty_threads_are_all_scrubbed_from_the_echo(path: Path, upstream: Upstream) -> None:
+    def ask(number: int) -> str:
+        key = {"Authorization": f"Bearer sk-canary-{number:04}-abcdef"}
+        reply = httpx.post(f"{upstream.url}/v1/x", json=question(f"{number}"), headers=key)
+        return _content(reply)
+
+    with use_cassette(path, record="new_episodes"), ThreadPoolExecutor(20) as pool:
+        live = list(pool.map(ask, range(40)))
+    assert all("canary" in text for text in live)
+    assert "canary" not in path.read_text()
