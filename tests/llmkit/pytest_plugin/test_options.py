@@ -1,0 +1,89 @@
+"""Options and names: where cassettes lie, what is live, which values are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mockserver import MockServer
+from tests.llmkit.pytest_plugin.conftest import Project
+
+pytest_plugins = ["pytester"]
+
+
+def test_a_live_test_is_neither_recorded_nor_replayed(project: Project, server: MockServer) -> None:
+    project.write(test_it="import pytest\nfrom app import ask\n@pytest.mark.live\ndef test_one(): assert ask()\n")
+    project.use(server)
+    for options in ([], ["--record"]):
+        project.run(*options).assert_outcomes(passed=1)
+    assert len(server.journal) == 2
+    assert project.cassettes() == []
+
+
+def test_a_live_run_records_nothing(project: Project, server: MockServer) -> None:
+    project.write(test_it="from app import ask\ndef test_one(): assert ask()\n")
+    project.use(server)
+    result = project.run("--live")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["llmkit: live, requests are sent and not recorded"])
+    assert (len(server.journal), project.cassettes()) == (1, [])
+
+
+def test_live_and_record_exclude_each_other(project: Project) -> None:
+    result = project.run("--live", "--record")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--live and --record exclude each other*"])
+
+
+def test_an_unknown_mode_is_refused_with_the_valid_ones(project: Project) -> None:
+    result = project.run("--record=some")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--record/--record=new_episodes/--record=all/--record=none*'some'*"])
+
+
+def test_cassettes_lie_where_the_option_says(project: Project, server: MockServer) -> None:
+    project.write(test_it="from app import ask\ndef test_one(): ask()\n")
+    project.use(server)
+    project.run("--record", "--cassettes=elsewhere").stdout.fnmatch_lines(["llmkit: * cassettes in elsewhere/"])
+    assert (project.path / "elsewhere/test_it/test_one.yaml").exists()
+    project.run("-o", "llmkit_cassettes=elsewhere").assert_outcomes(passed=1)
+    assert len(server.journal) == 1
+
+
+def test_cassettes_lie_at_the_rootdir_wherever_pytest_is_started(
+    project: Project, server: MockServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    below = project.path / "tests" / "unit"
+    below.mkdir(parents=True)
+    (below / "test_it.py").write_text("from app import ask\nclass TestIt:\n    def test_one(self): ask()\n")
+    project.use(server)
+    monkeypatch.chdir(below)
+    project.run("--record", "test_it.py").assert_outcomes(passed=1)
+    assert project.cassettes() == ["tests/unit/test_it/TestIt/test_one.yaml"]
+
+
+def test_no_two_tests_share_a_file(project: Project, server: MockServer) -> None:
+    ids = ["a/b", "a:b", "a?b", "a|b", "a-b", "plain", "x" * 300, "x" * 299, "..", "über", "語" * 100]
+    project.write(
+        test_it=f"""
+        import pytest
+        from app import ask
+        @pytest.mark.parametrize("x", {ids!r}, ids={ids!r})
+        def test_one(x): ask(x)
+        """
+    )
+    project.use(server)
+    project.run("--record").assert_outcomes(passed=len(ids))
+    files = project.cassettes()
+    assert len(files) == len(ids)
+    assert "test_it/test_one[plain].yaml" in files
+    assert all(len(Path(file).name.encode()) < 200 for file in files)
+    project.use_nothing()
+    project.run().assert_outcomes(passed=len(ids))
+
+
+def test_dummy_credentials_of_an_unknown_provider_are_refused(project: Project) -> None:
+    result = project.run("-o", "llmkit_dummy_credentials=aws")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*no dummy credentials for 'aws': expected openai or azure*"])
