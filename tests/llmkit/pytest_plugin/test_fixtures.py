@@ -73,7 +73,7 @@ def test_a_refusal_that_a_session_fixture_expects_is_recorded(project: Project, 
     project.write(
         test_it="""
         import openai, pytest
-        from app import ask
+        from app import ask_sdk as ask
         @pytest.fixture(scope="session")
         def index():
             try:

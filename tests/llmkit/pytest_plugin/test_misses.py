@@ -13,10 +13,10 @@ pytest_plugins = ["pytester"]
 def test_an_unrecorded_request_fails_with_the_nearest_recording_and_the_command(
     project: Project, server: MockServer
 ) -> None:
-    project.write(test_it="from app import ask\ndef test_one(): ask('What is the capital of France?')\n")
+    project.write(test_it="from app import ask_sdk as ask\ndef test_one(): ask('What is the capital of France?')\n")
     project.use(server)
     project.run("--record").assert_outcomes(passed=1)
-    project.write(test_it="from app import ask\ndef test_one(): ask('What is the capital of Spain?')\n")
+    project.write(test_it="from app import ask_sdk as ask\ndef test_one(): ask('What is the capital of Spain?')\n")
     project.use_nothing()
     result = project.run()
     result.assert_outcomes(failed=1)

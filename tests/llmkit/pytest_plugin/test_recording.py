@@ -28,7 +28,7 @@ def test_a_suite_is_recorded_once_and_replays_without_server_or_key(project: Pro
 
 
 def test_no_credential_reaches_a_cassette(project: Project, server: MockServer) -> None:
-    project.write(test_it="from app import ask\ndef test_one(): ask()\n")
+    project.write(test_it="from app import ask_sdk as ask\ndef test_one(): ask()\n")
     project.use(server)
     project.run("--record").assert_outcomes(passed=1)
     text = (project.path / "cassettes/test_it/test_one.yaml").read_text()
@@ -61,7 +61,7 @@ def test_a_failed_rerecording_keeps_what_it_did_not_reach(project: Project, serv
 
 
 def test_recording_without_a_key_is_left_to_the_sdk_to_refuse(project: Project) -> None:
-    project.write(test_it="from app import ask\ndef test_one(): ask()\n")
+    project.write(test_it="from app import ask_sdk as ask\ndef test_one(): ask()\n")
     result = project.run("--record")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*Missing credentials*OPENAI_API_KEY*"])
@@ -112,7 +112,7 @@ def test_a_refusal_that_the_test_expects_is_recorded(project: Project) -> None:
     project.write(
         test_it="""
         import openai, pytest
-        from app import ask
+        from app import ask_sdk as ask
         def test_one():
             with pytest.raises(openai.AuthenticationError):
                 ask()
@@ -140,7 +140,7 @@ def test_a_request_without_a_reply_is_named_at_the_end(project: Project, server:
     project.write(
         test_it="""
         import openai, pytest
-        from app import ask
+        from app import ask_sdk as ask
         def test_one():
             with pytest.raises(openai.APITimeoutError):
                 ask(timeout=0.5)
@@ -166,7 +166,7 @@ def test_a_refusal_that_leads_to_a_skip_is_recorded(project: Project, server: Mo
     project.write(
         test_it="""
         import openai, pytest
-        from app import ask
+        from app import ask_sdk as ask
         def test_one():
             try:
                 ask()
