@@ -15,7 +15,6 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +22,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from llmkit.recording.errors import BrokenCassette, RecordingError
+from llmkit.recording.interaction import Chunk, Interaction, Request, Response
 from llmkit.recording.spelling import indented, respelled, spelling_of
 
 try:
@@ -35,39 +35,6 @@ FORMAT = "llmkit/1"
 # YAML 1.1 takes these for line breaks or drops them, so a block would not give them back
 _NOT_IN_BLOCKS = re.compile("[\r\x85\u2028\u2029\ufeff]")
 _COMPRESSION_MAGIC = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """One HTTP request, as it was sent; ``uri`` is absolute."""
-
-    method: str
-    uri: str
-    headers: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    body: bytes = b""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
-    """One HTTP reply.
-
-    ``ended`` is empty for a whole body. ``"closed"`` means that the client hung up after ``body``; anything else is
-    the error with which the connection broke off there.
-    """
-
-    status: int
-    reason: str = ""
-    headers: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    body: bytes = b""
-    ended: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interaction:
-    """One request and its reply."""
-
-    request: Request
-    response: Response
 
 
 def load(path: Path) -> list[Interaction]:
@@ -221,7 +188,20 @@ def _read_response(entry: Mapping[str, Any]) -> Response:
         headers=_true_headers(_read_headers(entry.get("headers")), payload),
         body=payload,
         ended=str(entry.get("ended") or ""),
+        headers_ms=int(entry.get("headers_ms") or 0),
+        chunks=_read_chunks(entry.get("chunks"), payload),
     )
+
+
+def _read_chunks(chunks: object, body: bytes) -> tuple[Chunk, ...]:
+    if not chunks:
+        return ()
+    if not isinstance(chunks, list):
+        raise TypeError(f"'chunks' is a list of [milliseconds, bytes], found {type(chunks).__name__}")
+    read = tuple((int(at_ms), int(length)) for at_ms, length in chunks)
+    if sum(length for _, length in read) != len(body):
+        return ()  # the body was edited by hand: it is played at once
+    return read
 
 
 def _body_bytes(body: object) -> bytes:

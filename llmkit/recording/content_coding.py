@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from llmkit.recording.cassette import Response
+from llmkit.recording.interaction import Response
 
 _GONE_WHEN_DECODED = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 

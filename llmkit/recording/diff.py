@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
-from llmkit.recording.cassette import Request
+from llmkit.recording.interaction import Request
 
 _MISSING = "(nothing)"
 _MOST_DIFFERENCES = 8

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass, field
 
-from llmkit.recording.cassette import Response
+from llmkit.recording.interaction import Response
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

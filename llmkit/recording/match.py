@@ -10,11 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from urllib.parse import parse_qsl, urlsplit
 
-from llmkit.recording.cassette import Request
+from llmkit.recording.interaction import Request, header
 
 _BOUNDARY = re.compile(r'boundary="?([^";,]+)"?', re.IGNORECASE)
 
@@ -23,7 +22,7 @@ def key(request: Request) -> str:
     """Return the key of ``request``, which is scrubbed and under its stable address."""
     parts = urlsplit(request.uri)
     query = sorted(parse_qsl(parts.query, keep_blank_values=True))
-    part = _header(request.headers, "range")
+    part = header(request.headers, "range")
     facts = (request.method.upper(), f"{parts.scheme}://{parts.netloc}", parts.path or "/", query, part)
     digest = hashlib.sha256(json.dumps(facts).encode("utf-8", "surrogatepass"))
     digest.update(_body_meaning(request))
@@ -72,11 +71,7 @@ def _number(spelling: str) -> str:
 def _body_meaning(request: Request) -> bytes:
     if not request.body:
         return b""
-    content_type = _header(request.headers, "content-type")
+    content_type = header(request.headers, "content-type")
     if boundary := _BOUNDARY.search(content_type):
         return request.body.replace(boundary[1].encode("utf-8"), b"boundary")
     return canonical_json(request.body) or request.body
-
-
-def _header(headers: Mapping[str, Sequence[str]], name: str) -> str:
-    return next((values[0] for key, values in headers.items() if key.lower() == name and values), "")

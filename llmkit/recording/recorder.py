@@ -19,9 +19,9 @@ from vcr.cassette import Cassette as VcrCassette
 from vcr.patch import CassettePatcherBuilder
 from vcr.util import read_body
 
-from llmkit.recording.cassette import Request, Response
 from llmkit.recording.credentials import dummies
 from llmkit.recording.deck import Deck
+from llmkit.recording.interaction import Request, Response
 from llmkit.recording.interception import OWN_CLIENTS, patches
 from llmkit.recording.tape import Mode, Scope, Tape, validate_mode
 
@@ -175,9 +175,9 @@ class _Face(VcrCassette):  # type: ignore[misc]  # vcrpy ships no types
         if tape is None:
             return
         take = tape.take(tape.ask(_request(request)))
-        take.status, take.reason = response["status"]["code"], response["status"]["message"] or ""
-        take.headers = {name: _listed(values) for name, values in response["headers"].items()}
-        take.chunks.append(response["body"].get("string") or b"")
+        headers = {name: _listed(values) for name, values in response["headers"].items()}
+        take.begin(response["status"]["code"], response["status"]["message"] or "", headers)
+        take.add(response["body"].get("string") or b"")
         take.finish()
 
     def find_requests_with_most_matches(self, request: Any) -> list[tuple[Any, list[str], list[str]]]:

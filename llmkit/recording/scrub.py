@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, unquote_plus, urlencode, urlsplit, urlunsplit
 
-from llmkit.recording.cassette import Request, Response
+from llmkit.recording.interaction import Request, Response
 
 REDACTED = "REDACTED"
 

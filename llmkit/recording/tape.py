@@ -6,17 +6,18 @@ It knows nothing of vcrpy or of any HTTP client; it decides, for each request, b
 from __future__ import annotations
 
 import threading
+import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
 from llmkit.recording import cassette, content_coding, diff, match
 from llmkit.recording.addresses import AZURE, Address, Provider
-from llmkit.recording.cassette import Interaction, Request, Response
 from llmkit.recording.credentials import DUMMY_KEY
 from llmkit.recording.errors import BrokenCassette, CassetteMiss, RecordingError
+from llmkit.recording.interaction import CLOSED, Chunk, Headers, Interaction, Request, Response, header
 from llmkit.recording.ledger import Ledger
 from llmkit.recording.scrub import URL_HEADERS, Scrubber, credentials
 
@@ -77,28 +78,44 @@ class Take:
     asked: Asked
     _tape: Tape
     _entry: _Entry
-    status: int = 0
-    reason: str = ""
-    headers: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    chunks: list[bytes] = field(default_factory=list)
-    is_done: bool = False
+    _sent_at: float = field(default_factory=time.monotonic)
+    _head: Response | None = None
+    _pieces: list[bytes] = field(default_factory=list)
+    _chunks: list[Chunk] = field(default_factory=list)
+    _is_done: bool = False
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the headers of the reply are there."""
+        return self._head is not None
+
+    def begin(self, status: int, reason: str, headers: Headers) -> None:
+        """Keep the head of the reply, which has just come."""
+        self._head = Response(status=status, reason=reason, headers=headers, headers_ms=self._elapsed_ms())
+
+    def add(self, piece: bytes) -> None:
+        """Keep a piece of the body, which has just come, as it came: no coding undone."""
+        if piece:
+            self._pieces.append(piece)
+            self._chunks.append((self._elapsed_ms(), len(piece)))
 
     def finish(self, ended: str = "") -> None:
         """Keep what has arrived; ``ended`` as in `Response`. Only the first call counts."""
-        if self.is_done:
+        if self._is_done or self._head is None:
             return
-        self.is_done = True
-        body = b"".join(self.chunks)
-        if ended == "closed" and _is_whole(self.headers, body):
+        self._is_done = True
+        body = b"".join(self._pieces)
+        if ended == CLOSED and _is_whole(self._head.headers, body):
             ended = ""
-        response = Response(status=self.status, reason=self.reason, headers=self.headers, body=body, ended=ended)
-        self._tape.complete(self._entry, response)
+        self._tape.complete(self._entry, replace(self._head, body=body, ended=ended, chunks=tuple(self._chunks)))
+
+    def _elapsed_ms(self) -> int:
+        return round((time.monotonic() - self._sent_at) * 1000)
 
 
-def _is_whole(headers: Mapping[str, Sequence[str]], body: bytes) -> bool:
+def _is_whole(headers: Headers, body: bytes) -> bool:
     """Tell whether ``body`` is all there, though the client hung up before it saw the end of the connection."""
-    length = next((values[0] for name, values in headers.items() if name.lower() == "content-length" and values), "")
-    return length == str(len(body)) or body.rstrip().endswith(b"data: [DONE]")
+    return header(headers, "content-length") == str(len(body)) or body.rstrip().endswith(b"data: [DONE]")
 
 
 class Tape:
@@ -158,7 +175,7 @@ class Tape:
     @property
     def unanswered(self) -> list[Asked]:
         """The requests that were sent and got no reply: there is nothing of them to replay."""
-        return [take.asked for take in self._takes if not take.status]
+        return [take.asked for take in self._takes if not take.has_begun]
 
     def ask(self, request: Request) -> Asked:
         """Take up ``request``, to be given to `play` and `take`."""
@@ -219,8 +236,8 @@ class Tape:
         they be replayed for ever. In mode ``all`` the new recordings replace the old ones; after a failure, or where
         the cassette ``is_shared`` with others, only those that something new stands for, so that nothing is lost.
         """
-        for take in [take for take in self._takes if take.status]:
-            take.finish(ended="closed")
+        for take in self._takes:
+            take.finish(ended=CLOSED)
         new = [e for e in self._entries if e.is_new and e.response and (is_complete or _is_good(e.response))]
         if not new:
             return False

@@ -11,8 +11,8 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from llmkit.recording.cassette import Request, Response
 from llmkit.recording.deck import Deck
+from llmkit.recording.interaction import Request, Response
 from llmkit.recording.tape import Take
 
 _FRAMING = ("content-length", "transfer-encoding")
@@ -70,15 +70,16 @@ def _getresponse(real: Callable[[Any], http.client.HTTPResponse]) -> Callable[[A
 
 def _recorded(take: Take, live: http.client.HTTPResponse) -> Response:
     headers = listed(live.getheaders())
-    take.status, take.reason, take.headers = live.status, live.reason, headers
+    take.begin(live.status, live.reason, headers)
     ended = ""
     try:
-        take.chunks.append(live.read())
+        body = live.read()
     except (OSError, http.client.HTTPException) as error:
-        take.chunks.append(getattr(error, "partial", b""))
+        body = getattr(error, "partial", b"")
         ended = f"{type(error).__name__}: {error}"
+    take.add(body)
     take.finish(ended=ended)
-    return Response(status=live.status, reason=live.reason, headers=headers, body=b"".join(take.chunks), ended=ended)
+    return Response(status=live.status, reason=live.reason, headers=headers, body=body, ended=ended)
 
 
 def _rebuilt(response: Response, method: str) -> http.client.HTTPResponse:

@@ -7,8 +7,8 @@ import importlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
-from llmkit.recording.cassette import Request, Response
 from llmkit.recording.deck import Deck
+from llmkit.recording.interaction import CLOSED, Request, Response
 from llmkit.recording.interception.http_client import listed
 from llmkit.recording.tape import Take, Tape
 
@@ -82,8 +82,7 @@ def _begin(tape: Tape, request: Any) -> tuple[Response | None, Take | None]:
 
 def _teed(response: Any, take: Take, stream: object) -> Any:
     """Let ``take`` see what the application reads of the live ``response``."""
-    take.status, take.reason = response.status_code, response.reason_phrase
-    take.headers = listed(response.headers.multi_items())
+    take.begin(response.status_code, response.reason_phrase, listed(response.headers.multi_items()))
     response.stream = stream
     return response
 
@@ -110,7 +109,7 @@ def _tee(module: Any) -> Any:
         def __iter__(self) -> Iterator[bytes]:
             try:
                 for chunk in self._live:
-                    self._take.chunks.append(chunk)
+                    self._take.add(chunk)
                     yield chunk
             except Exception as error:
                 self._take.finish(ended=_named(error))
@@ -120,7 +119,7 @@ def _tee(module: Any) -> Any:
         async def __aiter__(self) -> AsyncIterator[bytes]:
             try:
                 async for chunk in self._live:
-                    self._take.chunks.append(chunk)
+                    self._take.add(chunk)
                     yield chunk
             except Exception as error:
                 self._take.finish(ended=_named(error))
@@ -129,11 +128,11 @@ def _tee(module: Any) -> Any:
 
         def close(self) -> None:
             self._live.close()
-            self._take.finish(ended="closed")
+            self._take.finish(ended=CLOSED)
 
         async def aclose(self) -> None:
             await self._live.aclose()
-            self._take.finish(ended="closed")
+            self._take.finish(ended=CLOSED)
 
     return Tee
 
@@ -158,7 +157,7 @@ def _played(module: Any) -> Any:
             self._end()
 
         def _end(self) -> None:
-            if self._recorded.ended == "closed":
+            if self._recorded.ended == CLOSED:
                 raise self._tape.left_off(self._recorded)
             if self._recorded.ended:
                 raise module.RemoteProtocolError(self._recorded.ended)

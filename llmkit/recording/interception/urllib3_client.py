@@ -8,8 +8,8 @@ import io
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from llmkit.recording.cassette import Request, Response
 from llmkit.recording.deck import Deck
+from llmkit.recording.interaction import Request, Response
 from llmkit.recording.interception.http_client import body_bytes, framed, listed
 from llmkit.recording.tape import Take
 
@@ -76,18 +76,19 @@ def _absolute(pool: Any, url: str) -> str:
 
 
 def _recorded(module: Any, take: Take, live: Any) -> Response:
-    take.status, take.reason, take.headers = live.status, live.reason or "", listed(live.headers.items())
+    headers, pieces = listed(live.headers.items()), []
+    take.begin(live.status, live.reason or "", headers)
     ended = ""
     try:
         for chunk in live.stream(decode_content=False):
-            take.chunks.append(chunk)
+            take.add(chunk)
+            pieces.append(chunk)
     except (OSError, module.exceptions.HTTPError) as error:
         ended = f"{type(error).__name__}: {error}"
     live.release_conn()
     live._connection = None  # noqa: SLF001 - it is back in its pool, and must not go there twice
     take.finish(ended=ended)
-    body = b"".join(take.chunks)
-    return Response(status=take.status, reason=take.reason, headers=take.headers, body=body, ended=ended)
+    return Response(status=live.status, reason=live.reason or "", headers=headers, body=b"".join(pieces), ended=ended)
 
 
 def _rebuilt(module: Any, response: Response, call: dict[str, Any]) -> Any:

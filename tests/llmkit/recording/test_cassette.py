@@ -13,7 +13,8 @@ from vcr.persisters.filesystem import FilesystemPersister
 from vcr.serializers import yamlserializer
 
 from llmkit.recording import BrokenCassette, RecordingError
-from llmkit.recording.cassette import Interaction, Request, Response, dump, load, save
+from llmkit.recording.cassette import dump, load, save
+from llmkit.recording.interaction import Interaction, Request, Response
 
 QUESTION = Request(
     method="POST",

@@ -10,8 +10,8 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmkit.recording.cassette import Response
 from llmkit.recording.content_coding import decoded
+from llmkit.recording.interaction import Response
 
 
 def _raw_deflate(data: bytes) -> bytes:

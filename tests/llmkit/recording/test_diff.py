@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from llmkit.recording.cassette import Request
 from llmkit.recording.diff import Difference, describe, differences, explain_miss, nearest
+from llmkit.recording.interaction import Request
 
 URI = "https://api.openai.com/v1/chat/completions"
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from llmkit.recording.cassette import Response
+from llmkit.recording.interaction import Response
 from llmkit.recording.ledger import Ledger, Usage, usage_of
 
 CHAT = {"model": "gpt-4o", "usage": {"prompt_tokens": 3, "completion_tokens": 4}}

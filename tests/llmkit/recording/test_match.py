@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmkit.recording.cassette import Request
+from llmkit.recording.interaction import Request
 from llmkit.recording.match import canonical_json, key
 
 JSON_VALUES = st.recursive(

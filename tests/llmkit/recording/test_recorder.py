@@ -24,8 +24,9 @@ import vcr
 from openai import DefaultAioHttpClient
 
 from llmkit.recording import BrokenCassette, CassetteMiss, RecordingError, use_cassette
-from llmkit.recording.cassette import Interaction, Request, Response, load, save
+from llmkit.recording.cassette import load, save
 from llmkit.recording.credentials import DUMMY_KEY
+from llmkit.recording.interaction import Interaction, Request, Response
 from llmkit.recording.recorder import playing
 from llmkit.recording.tape import Scope, Tape
 from tests.llmkit.recording.conftest import Upstream

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmkit.recording.cassette import Request, Response
+from llmkit.recording.interaction import Request, Response
 from llmkit.recording.scrub import REDACTED, Scrubber, credentials
 
 CANARY = "canary-7f3a9b1c2d"
