@@ -158,7 +158,7 @@ def _steps(path: str) -> Path:
     if path.startswith("?") and len(path) > 1:
         return ()
     found = list(_STEP.finditer(text))
-    if not found or "".join(one[0] for one in found) != text:
+    if not found or text.startswith("?") or "".join(one[0] for one in found) != text:
         examples = "'metadata.run_id', 'messages[*].name', '**.cache_key' or '?api-version'"
         raise ValueError(f"{path!r} is no path into a request: expected one like {examples}")
     return tuple(one[1] or (_ANY if one[2] == _ANY else int(one[2])) for one in found)
