@@ -107,6 +107,8 @@ class Take:
         body = b"".join(self._pieces)
         if ended == CLOSED and _is_whole(self._head.headers, body):
             ended = ""
+        if ended and ended != CLOSED:
+            self._chunks.append((self._elapsed_ms(), 0))  # when it broke off: a replay waits as long
         self._tape.complete(self._entry, replace(self._head, body=body, ended=ended, chunks=tuple(self._chunks)))
 
     def _elapsed_ms(self) -> int:
