@@ -14,7 +14,6 @@ import subprocess
 import sys
 import threading
 import time
-import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +21,8 @@ from pathlib import Path
 
 from llmkit.recording import RecordingError
 from llmkit.recording.cassette import load
-from llmkit.recording.ledger import usage_of
+from llmkit.recording.ledger import Ledger
+from llmkit.recording.prices import Prices, price_list
 
 ROOT = Path(__file__).parents[1]
 WORKSHOP = ROOT / ".demo"
@@ -124,7 +124,7 @@ def run_recording(environment: Mapping[str, str], server: MockServerProcess | No
     say(f"   {len(files)} cassettes lie in {CASSETTES.relative_to(ROOT)}/, to be read and committed, for example")
     say(f"   {files[0].relative_to(ROOT)}")
     if real_providers(os.environ):
-        say(f"   Cost, by the prices of {prices()['date']}: {cost(files)}.")
+        say(f"   Cost, by the prices of {price_list() or 'nobody (install genai-prices)'}: {cost(files)}.")
 
 
 @dataclass(frozen=True)
@@ -222,27 +222,14 @@ def announce_real(real: set[str]) -> None:
     say(f"   * Less than $0.01; unset OPENAI_API_KEY and AZURE_OPENAI_ENDPOINT to pay nothing.\n   {'*' * 76}")
 
 
-def prices() -> dict[str, object]:
-    """Return the price list: dollars for a million tokens, with its date."""
-    return tomllib.loads((ROOT / "scripts" / "demo_prices.toml").read_text())
-
-
 def cost(files: list[Path]) -> str:
     """Return what the recorded calls cost, as far as their models have a price."""
-    total, unknown = 0.0, set()
-    for usage in (usage_of(interaction.response) for file in files for interaction in load(file)):
-        price = next((p for name, p in _models().items() if usage.model.startswith(name)), None)
-        if price is None:
-            unknown.add(usage.model or "a reply without usage")
-        else:
-            total += (usage.prompt_tokens * price["in"] + usage.completion_tokens * price["out"]) / 1e6
-    return f"${total:.6f}" + (f", without {', '.join(sorted(unknown))}" if unknown else "")
-
-
-def _models() -> dict[str, dict[str, float]]:
-    models = prices()["models"]
-    assert isinstance(models, dict)
-    return dict(sorted(models.items(), key=lambda item: -len(item[0])))
+    ledger = Ledger()
+    for interaction in (interaction for file in files for interaction in load(file)):
+        ledger.record(interaction.response)
+    paid, unpriced = ledger.cost(Prices().cost, "recorded")
+    without = ", ".join(sorted(model or "a reply without usage" for model in unpriced))
+    return f"${paid or 0:.6f}" + (f", without {without}" if without else "")
 
 
 def show_last_lines(run: subprocess.CompletedProcess[str]) -> None:
