@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +19,7 @@ from llmkit.recording.credentials import dummies
 from llmkit.recording.errors import BrokenCassette, Unrecorded
 from llmkit.recording.ledger import Ledger
 from llmkit.recording.seal import Seal
-from llmkit.recording.tape import Mode, Scope, Tape
+from llmkit.recording.tape import Manner, Mode, Scope, Tape
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -88,8 +88,11 @@ class Harness:
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
         """Fail the test if its cassette is broken, or if it went past the recordings without noticing."""
         __tracebackhide__ = True
-        if self._tape is not None and self._tape.broken is not None:
-            raise Broken(self._tape.broken)
+        if self._tape is not None:
+            try:
+                self._tape.check()
+            except BrokenCassette as error:
+                raise Broken(error) from None
         try:
             result = yield
         except Unrecorded as error:
@@ -164,7 +167,7 @@ class Harness:
         total = self.total
         if total.recorded or total.replayed:
             where = cassette_paths.shown(self._cassettes, self._root)
-            recorded = f"{total.recorded} recorded ({_tokens(total.recorded_tokens)}), " if self._mode != "none" else ""
+            recorded = f"{total.recorded} recorded ({_tokens(total.tokens('recorded'))}), " if self._mode != "none" else ""
             sealed = "network sealed" if self._mode == "none" else f"cassettes in {where}"
             terminalreporter.write_line(f"llmkit: {recorded}{total.replayed} replayed; {sealed}")
         for request in self.unanswered:
@@ -181,7 +184,7 @@ class Harness:
         path = cassette_paths.of_test(self._cassettes, self._root, item)
         self._tape = self._open(path, remedy=f"pytest --record {shlex.quote(item.nodeid)}")
         self._test.enter_context(_playing(self._tape))
-        if self._mode != "none" and self._tape.broken is None:
+        if self._mode != "none":
             self._seal.open()
 
     def _end(self, item: pytest.Item) -> None:
@@ -201,7 +204,7 @@ class Harness:
             self._is_patched = True
 
     def _open(self, path: Path, *, remedy: str) -> Tape:
-        return Tape(path, mode=self._mode, scope=self._scope(), remedy=remedy, miss=CassetteMiss, is_patient=True)
+        return Tape(path, mode=self._mode, manner=Manner(scope=self._scope(), remedy=remedy, miss=CassetteMiss))
 
     def _scope(self) -> Scope:
         return Scope(passes=lambda address: address in self.allowed or address.host in self._hosts)
@@ -271,6 +274,5 @@ def _is_of_project(traceback: TracebackType, root: Path) -> bool:
     return path.is_relative_to(root) and "site-packages" not in path.parts
 
 
-def _tokens(tokens: Mapping[str, int]) -> str:
-    sums = {way: sum(count for key, count in tokens.items() if key.endswith(f" {way}")) for way in ("in", "out")}
-    return f"{sums['in']:,} tokens in, {sums['out']:,} out"
+def _tokens(tokens: tuple[int, int]) -> str:
+    return f"{tokens[0]:,} tokens in, {tokens[1]:,} out"

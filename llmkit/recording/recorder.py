@@ -10,7 +10,7 @@ import functools
 import inspect
 import os
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
@@ -23,7 +23,8 @@ from llmkit.recording.credentials import dummies
 from llmkit.recording.deck import Deck
 from llmkit.recording.interaction import Request, Response
 from llmkit.recording.interception import OWN_CLIENTS, patches
-from llmkit.recording.tape import Mode, Scope, Tape, validate_mode
+from llmkit.recording.match import Rules
+from llmkit.recording.tape import Manner, Mode, Scope, Tape, validate_mode
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -39,15 +40,26 @@ class use_cassette(AbstractContextManager[Tape]):  # noqa: N801 - it is used lik
     and coroutine functions. Raises `BrokenCassette` for a file that is not whole.
     """
 
-    def __init__(self, path: str | os.PathLike[str], record: Mode = "none") -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        record: Mode = "none",
+        *,
+        ignore: Iterable[str] = (),
+        aliases: Mapping[str, str] | None = None,
+        replay_speed: float = 0.0,
+    ) -> None:
         self._path = Path(path)
         self._record = validate_mode(record)
+        rules = Rules(ignore=tuple(ignore), aliases=tuple((aliases or {}).items()))
+        self._manner = Manner(scope=Scope(with_loopback=True), rules=rules, speed=replay_speed)
         self._blocks: list[tuple[Tape, ExitStack]] = []
 
     def __enter__(self) -> Tape:
-        tape = Tape(self._path, mode=self._record, scope=Scope(with_loopback=True))
+        tape = Tape(self._path, mode=self._record, manner=self._manner)
+        tape.check()
         with ExitStack() as block:
-            if tape.mode == "none":
+            if tape.only_replays:
                 block.enter_context(dummies(os.environ))
             block.enter_context(playing(tape))
             self._blocks.append((tape, block.pop_all()))
@@ -143,7 +155,7 @@ class _Face(VcrCassette):  # type: ignore[misc]  # vcrpy ships no types
     @property
     def write_protected(self) -> bool:
         tape = _deck.tape
-        return tape is not None and (tape.mode == "none" or tape.broken is not None)
+        return tape is not None and (tape.only_replays)
 
     def filter_request(self, request: Any) -> Any:
         return None if _deck.tape_for(request.uri) is None else request

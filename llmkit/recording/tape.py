@@ -1,29 +1,42 @@
 """A cassette while it is in use: what it holds, what was played, what is being recorded.
 
 It knows nothing of vcrpy or of any HTTP client; it decides, for each request, between replaying, recording and a miss.
+What it records goes to its `Shelf`, which keeps the file.
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import threading
-import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
-from llmkit.recording import cassette, content_coding, diff, match
+from llmkit.recording import content_coding, index, match
 from llmkit.recording.addresses import AZURE, Address, Provider
 from llmkit.recording.credentials import DUMMY_KEY
 from llmkit.recording.errors import BrokenCassette, CassetteMiss, RecordingError
-from llmkit.recording.interaction import CLOSED, Chunk, Headers, Interaction, Request, Response, header
+from llmkit.recording.interaction import CLOSED, Interaction, Request, Response
 from llmkit.recording.ledger import Ledger
+from llmkit.recording.miss import Miss
 from llmkit.recording.scrub import URL_HEADERS, Scrubber, credentials
+from llmkit.recording.shelf import Shelf
+from llmkit.recording.take import Asked, Take
+from llmkit.recording.yaml_reader import parse
 
-Mode = Literal["none", "new_episodes", "all", "once"]
+if TYPE_CHECKING:
+    from llmkit.recording.verify import Drift
+
+Mode = Literal["none", "new_episodes", "all", "once", "verify"]
 """``none`` replays; ``new_episodes`` replays what is there and records the rest; ``all`` records everything anew;
-``once`` is ``new_episodes`` where there is no file yet, else ``none``."""
+``once`` is ``new_episodes`` where there is no file yet, else ``none``; ``verify`` replays, and sends each request as
+well."""
+
+_FIRST_REFUSAL = 400
 
 
 def validate_mode(mode: str) -> Mode:
@@ -54,125 +67,107 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """A request that was asked: as it is sent, and as it is compared and written."""
+class Manner:
+    """How a tape is played and recorded.
 
-    sent: Request
-    written: Request
-    key: str
+    ``speed`` is that of a replay: 0 is at once, 1 as it was recorded, 2 twice as fast. ``remedy`` is the command that
+    records what is missing, ``miss`` the error to raise for that. ``test`` is written beside each recording of a
+    cassette that several tests share. ``before_sending`` may raise, and then nothing is sent.
+    ``elsewhere`` names other cassettes that hold a request with that key.
+    """
+
+    scope: Scope = Scope()
+    rules: match.Rules = match.PLAIN
+    speed: float = 0.0
+    remedy: str = "use_cassette(…, record='new_episodes')"
+    miss: type[CassetteMiss] = CassetteMiss
+    test: str = ""
+    before_sending: Callable[[Asked], None] = lambda _: None
+    after_recording: Callable[[Interaction], None] = lambda _: None
+    elsewhere: Callable[[str], Sequence[str]] = lambda _: ()
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drifted:
+    """One way in which the reply to ``asked`` is no longer what was recorded."""
+
+    asked: Request
+    drift: Drift
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
 class _Entry:
+    """One interaction on a tape; ``interaction`` is None while its reply is on its way.
+
+    ``known_to`` are the scrubbers that have seen it, and ``is_kept`` says that it stays whatever comes of the test.
+    """
+
     asked: Request
     key: str
-    response: Response | None  # None while it is on its way
-    is_new: bool
+    interaction: Interaction | None = None
+    is_new: bool = False
     was_played: bool = False
-
-
-@dataclass(slots=True)
-class Take:
-    """One reply on its way into a tape; its place is kept from the moment the request was sent."""
-
-    asked: Asked
-    _tape: Tape
-    _entry: _Entry
-    _sent_at: float = field(default_factory=time.monotonic)
-    _head: Response | None = None
-    _pieces: list[bytes] = field(default_factory=list)
-    _chunks: list[Chunk] = field(default_factory=list)
-    _is_done: bool = False
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether the headers of the reply are there."""
-        return self._head is not None
-
-    def begin(self, status: int, reason: str, headers: Headers) -> None:
-        """Keep the head of the reply, which has just come."""
-        self._head = Response(status=status, reason=reason, headers=headers, headers_ms=self._elapsed_ms())
-
-    def add(self, piece: bytes) -> None:
-        """Keep a piece of the body, which has just come, as it came: no coding undone."""
-        if piece:
-            self._pieces.append(piece)
-            self._chunks.append((self._elapsed_ms(), len(piece)))
-
-    def finish(self, ended: str = "") -> None:
-        """Keep what has arrived; ``ended`` as in `Response`. Only the first call counts."""
-        if self._is_done or self._head is None:
-            return
-        self._is_done = True
-        body = b"".join(self._pieces)
-        if ended == CLOSED and _is_whole(self._head.headers, body):
-            ended = ""
-        if ended and ended != CLOSED:
-            self._chunks.append((self._elapsed_ms(), 0))  # when it broke off: a replay waits as long
-        self._tape.complete(self._entry, replace(self._head, body=body, ended=ended, chunks=tuple(self._chunks)))
-
-    def _elapsed_ms(self) -> int:
-        return round((time.monotonic() - self._sent_at) * 1000)
-
-
-def _is_whole(headers: Headers, body: bytes) -> bool:
-    """Tell whether ``body`` is all there, though the client hung up before it saw the end of the connection."""
-    return header(headers, "content-length") == str(len(body)) or body.rstrip().endswith(b"data: [DONE]")
+    is_kept: bool = False
+    known_to: tuple[Scrubber, ...] = ()
 
 
 class Tape:
     """The interactions of one cassette file, in use.
 
     Safe to use from several threads. Identical requests get their recordings in the order in which they were recorded.
-    Raises `BrokenCassette` for a file that is not whole; with ``is_patient`` only when the first request is asked.
-    ``remedy`` is the command that records what is missing; ``miss`` is the error to raise for that.
+    The file is read when the first request is asked; one that is not whole raises `BrokenCassette` then, and each time
+    after. ``pending`` is the file that is written instead of it, and read if it is there.
     """
 
     def __init__(
-        self,
-        path: Path,
-        *,
-        mode: Mode = "none",
-        scope: Scope | None = None,
-        remedy: str = "use_cassette(…, record='new_episodes')",
-        miss: type[CassetteMiss] = CassetteMiss,
-        is_patient: bool = False,
+        self, path: Path, *, mode: Mode = "none", manner: Manner | None = None, pending: Path | None = None
     ) -> None:
         self.path = path
         self.mode: Mode = ("none" if path.exists() else "new_episodes") if mode == "once" else mode
-        self.scope = scope or Scope()
+        self.manner = manner or Manner()
         self.ledger = Ledger()
         self.misses: list[CassetteMiss] = []
-        self.broken: BrokenCassette | None = None
-        self._remedy = remedy
-        self._miss_type = miss
+        self.drifts: list[Drifted] = []
+        self.refused: list[Interaction] = []
+        self.asked_count = 0
+        self._shelf = Shelf(pending or path, first=path)
         self._takes: list[Take] = []
         self._scrubber = Scrubber.from_environment()
         self._of_replies = self._scrubber
-        self._saved: set[str] = set()
-        self._lock = threading.Lock()
-        self._entries: list[_Entry] = []
-        self._index: dict[str, list[_Entry]] = defaultdict(list)
-        try:
-            self._load()
-        except BrokenCassette as error:
-            if not is_patient:
-                raise
-            self.broken = error
+        self._lock = threading.RLock()
+        self._broken: BrokenCassette | None = None
+        self._entries: list[_Entry] | None = None
+        self._index: dict[str, deque[_Entry]] = defaultdict(deque)
 
-    def _load(self) -> None:
-        try:
-            stored = cassette.load(self.path)
-        except FileNotFoundError:
-            return
-        for interaction in stored:
-            written = self._written(interaction.request)
-            self._add(_Entry(written, match.key(written), interaction.response, is_new=False))
+    @property
+    def scope(self) -> Scope:
+        """Which traffic the tape concerns itself with."""
+        return self.manner.scope
+
+    @property
+    def speed(self) -> float:
+        """How fast a replay goes: 0 is at once, 1 as it was recorded."""
+        return self.manner.speed
+
+    @property
+    def is_verifying(self) -> bool:
+        """Whether a request that is replayed is to be sent, too, and its reply given to `compare`."""
+        return self.mode == "verify"
+
+    @property
+    def only_replays(self) -> bool:
+        """Whether a request that has no recording is a miss."""
+        return self.mode in ("none", "verify")
 
     @property
     def interactions(self) -> list[Interaction]:
         """What the tape holds now, old and new, without what is still on its way."""
-        return [Interaction(request=e.asked, response=e.response) for e in self._entries if e.response is not None]
+        return [entry.interaction for entry in self._loaded() if entry.interaction is not None]
+
+    @property
+    def unplayed(self) -> list[Interaction]:
+        """What was on the tape at first and was not played."""
+        return [e.interaction for e in self._loaded() if e.interaction and not e.is_new and not e.was_played]
 
     @property
     def unanswered(self) -> list[Asked]:
@@ -181,99 +176,171 @@ class Tape:
 
     def ask(self, request: Request) -> Asked:
         """Take up ``request``, to be given to `play` and `take`."""
+        self.asked_count += 1
         written = self._written(request)
-        return Asked(sent=request, written=written, key=match.key(written))
+        return Asked(sent=request, written=written, key=match.key(written, self.manner.rules))
 
     def can_play(self, asked: Asked) -> bool:
         """Tell whether there is a recording of ``asked`` that was not played yet."""
-        return self._next(asked) is not None
+        with self._lock:
+            self._loaded()
+            return self.mode != "all" and self._next(asked) is not None
 
     def play(self, asked: Asked) -> Response | None:
         """Return the next recording of ``asked``, or None where it is to be recorded; raises `CassetteMiss`."""
         __tracebackhide__ = True
-        if self.broken is not None:
-            raise self.broken
         with self._lock:
-            entry = self._next(asked)
-            if entry is not None and entry.response is not None:
-                entry.was_played = True
-                self.ledger.replay(entry.response)
-                return entry.response
-        if self.mode == "none":
-            raise self._miss(asked)
-        return None
+            self._loaded()
+            entry = None if self.mode == "all" else self._next(asked)
+            if entry is None and self.only_replays:
+                raise self._miss(asked)
+            if entry is None or entry.interaction is None:
+                return None
+            if self.is_verifying:
+                self._may_send(asked)
+            self._index[asked.key].popleft()
+            entry.was_played = True
+            return self._replayed(entry.interaction)
+
+    def _replayed(self, interaction: Interaction) -> Response:
+        self.ledger.replay(interaction.response)
+        if interaction.response.status >= _FIRST_REFUSAL:
+            self.refused.append(interaction)
+        return interaction.response
 
     def take(self, asked: Asked) -> Take:
         """Keep a place for the reply to ``asked``, which is about to be sent."""
-        self._refuse_dummies(asked.sent)
-        entry = _Entry(asked.written, asked.key, None, is_new=True, was_played=True)
-        take = Take(asked, self, entry)
+        self._may_send(asked)
+        entry = _Entry(asked=asked.written, key=asked.key, is_new=True, was_played=True)
+        take = Take(asked, functools.partial(self._keep, entry))
         with self._lock:
-            self._add(entry)
+            self._loaded().append(entry)
             self._takes.append(take)
         return take
 
-    def complete(self, entry: _Entry, response: Response) -> None:
-        """Put ``response`` in the place that was kept for it, decoded and without secrets."""
-        plain = content_coding.decoded(self._under_stable_names(response))
-        # what a reply names as a secret is looked for in replies only: on replay its place in a request is not known
+    def compare(self, asked: Asked, recorded: Response, live: Response) -> None:
+        """Note how ``live``, the reply that ``asked`` gets today, differs in structure from the ``recorded`` one."""
+        from llmkit.recording import verify  # most runs verify nothing
+
+        plain = self._plain(live)
+        with self._lock:
+            self.ledger.record(plain)
+            self.drifts += [Drifted(asked=asked.written, drift=drift) for drift in verify.compare(recorded, plain)]
+
+    def left_off(self, recorded: Response) -> CassetteMiss:
+        """Return the miss for a client that reads on where it closed the connection while recording."""
+        return self._missed(
+            "the recording ends here: while it was made, the application closed the connection after "
+            f"{len(recorded.body)} bytes. Let it read on, and record again: {self.manner.remedy}"
+        )
+
+    def save(self, *, is_complete: bool = True, is_shared: bool = False, prunes: bool = False) -> bool:
+        """Write what is new; tell whether there was anything to write.
+
+        Unless ``is_complete``, what recorded it failed: then refusals and replies that broke off are not kept, lest
+        they be replayed for ever. In mode ``all`` the new recordings replace the old ones; after a failure, or where
+        the cassette ``is_shared`` with others, only those that something new stands for, so that nothing is lost.
+        ``prunes`` lets go of what was not played, too.
+        """
+        for take in self._takes:
+            take.finish(ended=CLOSED)
+        with self._lock:
+            return self._save(is_complete=is_complete, is_whole=is_complete and not is_shared, prunes=prunes)
+
+    def check(self) -> None:
+        """Raise `BrokenCassette` if the file is there and is not whole."""
+        self._loaded()
+
+    def _save(self, *, is_complete: bool, is_whole: bool, prunes: bool) -> bool:
+        new = [e for e in self._entries or () if e.is_new and e.interaction is not None]
+        for entry in new:
+            entry.is_kept |= is_complete or bool(entry.interaction and _is_good(entry.interaction))
+        ours = [entry for entry in new if entry.is_kept]
+        renewed = {entry.key for entry in ours}
+        old = [entry for entry in self._entries or () if not entry.is_new]
+        if self.mode == "all":
+            goes = [is_whole or entry.key in renewed for entry in old]
+        else:
+            goes = [prunes and is_whole and not entry.was_played for entry in old]
+        if not ours and not any(goes):
+            return False
+        self._shelf.write([self._fresh(entry) for entry in ours], lambda place: not goes[place])
+        return True
+
+    def _keep(self, entry: _Entry, response: Response) -> None:
+        """Put ``response`` in the place that was kept for it, decoded and without secrets, and save it."""
+        plain = self._plain(response)
         with self._lock:
             self._of_replies = self._of_replies.knowing((*self._scrubber.secrets, *credentials(plain)))
-            entry.response = self._of_replies.response(plain)
-            self.ledger.record(entry.response)
+            entry.interaction = Interaction(
+                request=entry.asked,
+                response=self._of_replies.response(plain),
+                recorded_at=datetime.now(UTC).isoformat(timespec="seconds"),
+                test=self.manner.test,
+            )
+            self.ledger.record(entry.interaction.response)
+            if entry.interaction.response.status >= _FIRST_REFUSAL:
+                self.refused.append(entry.interaction)
+            self._save(is_complete=False, is_whole=False, prunes=False)
+        self.manner.after_recording(entry.interaction)
 
-    def _under_stable_names(self, response: Response) -> Response:
-        """Let a redirect to the provider lead to the provider's stable name."""
+    def _plain(self, response: Response) -> Response:
+        """Return ``response`` with its body decoded, and a redirect to the provider leading to its stable name."""
         provider = self.scope.provider()
         headers = {
             name: [_stable(provider, value) if name.lower() in URL_HEADERS else value for value in values]
             for name, values in response.headers.items()
         }
-        return replace(response, headers=headers)
+        return content_coding.decoded(replace(response, headers=headers))
 
-    def save(self, *, is_complete: bool = True, is_shared: bool = False) -> bool:
-        """Write what is new; tell whether there was anything.
+    def _fresh(self, entry: _Entry) -> Interaction:
+        """Return what was recorded without what was learnt to be a secret after it was first seen."""
+        known_to = (self._scrubber, self._of_replies)
+        one = entry.interaction
+        assert one is not None  # noqa: S101 - only what has come is written
+        if entry.known_to != known_to:
+            request, response = self._scrubber.request(one.request), self._of_replies.response(one.response)
+            if (request, response) != (one.request, one.response):
+                entry.interaction = one = replace(one, request=request, response=response)
+            entry.known_to = known_to
+        return one
 
-        Unless ``is_complete``, what recorded it failed: then refusals and replies that broke off are not kept, lest
-        they be replayed for ever. In mode ``all`` the new recordings replace the old ones; after a failure, or where
-        the cassette ``is_shared`` with others, only those that something new stands for, so that nothing is lost.
-        """
-        for take in self._takes:
-            take.finish(ended=CLOSED)
-        new = [e for e in self._entries if e.is_new and e.response and (is_complete or _is_good(e.response))]
-        if not new:
-            return False
-        with cassette.locked(self.path):
-            kept = [] if self.mode == "all" and is_complete and not is_shared else self._stored(without=new)
-            # what was learnt to be a secret after it was first seen goes now
-            fresh = [
-                Interaction(request=self._scrubber.request(e.asked), response=self._of_replies.response(e.response))
-                for e in new
-                if e.response
-            ]
-            cassette.save(self.path, [*kept, *fresh])
-        self._saved |= {entry.key for entry in new}
-        for entry in self._entries:
-            entry.is_new = False
-        return True
+    def _loaded(self) -> list[_Entry]:
+        with self._lock:
+            if self._broken is not None:
+                raise self._broken
+            if self._entries is None:
+                try:
+                    self._entries = self._load()
+                except BrokenCassette as error:
+                    self._broken = error
+                    raise
+            return self._entries
 
-    def _stored(self, *, without: list[_Entry]) -> list[Interaction]:
-        """Return what the file holds now (another process may have added to it), as far as it is to stay."""
-        try:
-            stored = cassette.load(self.path)
-        except FileNotFoundError:
+    def _load(self) -> list[_Entry]:
+        raw = self._shelf.read()
+        if raw is None:
+            self._shelf.hold(None)
             return []
-        renewed = {entry.key for entry in without} - self._saved if self.mode == "all" else set()
-        return [one for one in stored if match.key(self._written(one.request)) not in renewed]
+        found = index.keyed(raw, self._made_with(), lambda: [self._keyed(one) for one in parse(self.path, raw)])
+        self._shelf.hold([one for _, one in found])
+        entries = [_Entry(asked=one.request, key=key, interaction=one) for key, one in found]
+        for entry in entries:
+            self._index[entry.key].append(entry)
+        return entries
 
-    def _add(self, entry: _Entry) -> None:
-        self._entries.append(entry)
-        self._index[entry.key].append(entry)
+    def _keyed(self, stored: Interaction) -> index.Keyed:
+        written = self._written(stored.request)
+        return match.key(written, self.manner.rules), replace(stored, request=written)
+
+    def _made_with(self) -> list[str]:
+        """Return all that decides how a stored request is written and compared, without naming a secret."""
+        secrets = hashlib.sha256("\0".join(sorted(self._scrubber.secrets)).encode("utf-8", "surrogatepass"))
+        return [repr(self.manner.rules), repr(self.scope.provider()), secrets.hexdigest()]
 
     def _next(self, asked: Asked) -> _Entry | None:
-        if self.mode == "all":
-            return None
-        return next((entry for entry in self._index.get(asked.key, ()) if not entry.was_played), None)
+        waiting = self._index.get(asked.key)
+        return waiting[0] if waiting else None
 
     def _written(self, request: Request) -> Request:
         self._learn(credentials(request))
@@ -283,45 +350,41 @@ class Tape:
         with self._lock:  # of two threads that learn at once, neither may forget what the other learnt
             self._scrubber = self._scrubber.knowing(secrets)
 
-    def left_off(self, recorded: Response) -> CassetteMiss:
-        """Return the miss for a client that reads on where it closed the connection while recording."""
-        return self._missed(
-            "the recording ends here: while it was made, the application closed the connection after "
-            f"{len(recorded.body)} bytes. Let it read on, and record again: {self._remedy}"
-        )
-
     def _miss(self, asked: Asked) -> CassetteMiss:
-        return self._missed(
-            diff.explain_miss(
-                asked.written,
-                [entry.asked for entry in self._entries],
-                path=self.path,
-                played=sum(entry.was_played for entry in self._entries),
-                same=len(self._index.get(asked.key, ())),
-                remedy=self._remedy,
-            )
+        recorded = self._loaded()
+        miss = Miss(
+            asked=asked.written,
+            path=self.path,
+            recorded=[entry.asked for entry in recorded],
+            played=[entry.was_played for entry in recorded],
+            same=sum(entry.key == asked.key for entry in recorded),
+            elsewhere=self.manner.elsewhere(asked.key),
+            remedy=self.manner.remedy,
+            rules=self.manner.rules,
         )
+        return self._missed(miss.explain())
 
     def _missed(self, message: str) -> CassetteMiss:
-        miss = self._miss_type(message)
+        miss = self.manner.miss(message)
         self.misses.append(miss)
         return miss
 
-    def _refuse_dummies(self, request: Request) -> None:
-        """Send no request that is made of what replay puts where the environment has nothing."""
+    def _may_send(self, asked: Asked) -> None:
+        """Raise if ``asked`` is made of what replay puts where the environment has nothing, or must not be paid for."""
+        request = asked.sent
         address = Address.of(request.uri)
-        if address is None or address.is_local:
-            return
-        if address == Address.of(AZURE) or any(DUMMY_KEY in value for value in credentials(request)):
+        is_dummy = address == Address.of(AZURE) or any(DUMMY_KEY in value for value in credentials(request))
+        if address is not None and not address.is_local and is_dummy:
             raise RecordingError(
                 f"can't record {request.method} {self.scope.provider().stable(request.uri)}: the environment has no "
                 "key or no endpoint for it. Set OPENAI_API_KEY, or AZURE_OPENAI_ENDPOINT and AZURE_OPENAI_API_KEY"
             )
+        self.manner.before_sending(asked)
 
 
 def _stable(provider: Provider, url: str) -> str:
     return provider.stable(url) if Address.of(url) in provider.addresses else url
 
 
-def _is_good(response: Response) -> bool:
-    return response.status < 400 and not response.ended
+def _is_good(interaction: Interaction) -> bool:
+    return interaction.response.status < _FIRST_REFUSAL and not interaction.response.ended

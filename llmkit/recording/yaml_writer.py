@@ -34,18 +34,24 @@ class Writer:
     def __init__(self) -> None:
         self._shown: dict[int, tuple[Interaction, str]] = {}
 
+    def text(self, interaction: Interaction) -> str:
+        """Return the lines of one interaction."""
+        shown = self._shown.get(id(interaction))
+        if shown is None:
+            shown = self._shown[id(interaction)] = (interaction, block(interaction))
+        return shown[1]
+
     def dump(self, interactions: Iterable[Interaction]) -> str:
         """Write ``interactions`` as the text of a cassette."""
-        shown = {id(one): self._shown.get(id(one)) or (one, block(one)) for one in interactions}
-        self._shown = shown
-        blocks = "".join(text for _, text in shown.values())
-        listed = f"interactions:\n{blocks}" if blocks else "interactions: []\n"
-        return f"version: 1\nformat: {FORMAT}\n{listed}end: {len(shown)}\n"
+        return _document([self.text(one) for one in interactions])
 
 
 def dump(interactions: Iterable[Interaction]) -> str:
     """Write ``interactions`` as the text of a cassette."""
-    blocks = [block(one) for one in interactions]
+    return _document([block(one) for one in interactions])
+
+
+def _document(blocks: Sequence[str]) -> str:
     listed = "interactions:\n" + "".join(blocks) if blocks else "interactions: []\n"
     return f"version: 1\nformat: {FORMAT}\n{listed}end: {len(blocks)}\n"
 

@@ -28,7 +28,7 @@ from llmkit.recording.cassette import load, save
 from llmkit.recording.credentials import DUMMY_KEY
 from llmkit.recording.interaction import Interaction, Request, Response
 from llmkit.recording.recorder import playing
-from llmkit.recording.tape import Scope, Tape
+from llmkit.recording.tape import Tape
 from tests.llmkit.recording.conftest import Upstream
 
 STORY = "Grüße aus Bern 😀"
@@ -270,7 +270,7 @@ def test_identical_requests_get_their_recordings_in_order_and_no_more(path: Path
         live = [ask_sdk(upstream.url) for _ in range(3)]
     with use_cassette(path):
         assert [ask_sdk(upstream.url) for _ in range(3)] == [text.replace(KEY, "REDACTED") for text in live]
-        with pytest.raises(CassetteMiss, match="recorded 3 times, asked once more than that"):
+        with pytest.raises(CassetteMiss, match="already played 3 times"):
             ask_sdk(upstream.url)
 
 
@@ -314,7 +314,7 @@ def test_clients_are_left_as_they_were(path: Path, upstream: Upstream) -> None:
 
 
 def test_what_a_tape_does_not_concern_streams_through_untouched(path: Path, upstream: Upstream) -> None:
-    tape = Tape(path, scope=Scope())
+    tape = Tape(path)
     with playing(tape), sdk(upstream.url) as client:
         stream = client.chat.completions.create(**question(stream=True, user="hold"))
         assert next(iter(stream)).choices[0].delta.content == "Grüße "
@@ -330,7 +330,7 @@ def test_the_addresses_of_the_variables_are_recorded_also_on_loopback(
     path: Path, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", f"{upstream.url}/v1")
-    tape = Tape(path, mode="new_episodes", scope=Scope())
+    tape = Tape(path, mode="new_episodes")
     with playing(tape):
         for name in ("openai", "httpx", "requests", "aiohttp", "urllib"):
             CLIENTS[name](upstream.url)
@@ -430,7 +430,7 @@ def test_a_body_that_broke_off_breaks_off_again_in_clients_that_read_it_whole(
 
     with use_cassette(path, record="new_episodes"):
         live = ask()
-    assert load(path)[0].response.ended.split(":")[0] in ("ProtocolError", "IncompleteRead")
+    assert load(path)[0].response.ended.split(":")[0] == "aborted"
     with use_cassette(path):
         assert ask() == live
 

@@ -1,0 +1,101 @@
+"""The file that a tape records to: each write leaves it whole, and loses nothing that other processes write there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from llmkit.recording import cassette
+from llmkit.recording.interaction import Interaction
+from llmkit.recording.yaml_reader import parse
+from llmkit.recording.yaml_writer import Writer
+
+_Signature = tuple[int, int, int]
+
+
+class Shelf:
+    """One cassette file. What it held at first stays or goes by what `write` is told; what others add stays."""
+
+    def __init__(self, path: Path, *, first: Path | None = None) -> None:
+        self.path = path
+        self._first = first or path
+        self._before: list[Interaction] | None = None
+        self._ours: list[str] = []
+        self._others: list[Interaction] = []
+        self._signature: _Signature | None = None
+        self._writer = Writer()
+        self._was_there = False
+
+    def read(self) -> bytes | None:
+        """Return the bytes of the file, or None if there is none; `BrokenCassette` if it can't be read."""
+        source = self.path if self.path.exists() else self._first
+        try:
+            signature = _signature(source)
+            raw = cassette.read(source)
+        except FileNotFoundError:
+            return None
+        self._signature = signature if source == self.path else None
+        return raw
+
+    def hold(self, before: Sequence[Interaction] | None) -> None:
+        """Take ``before`` for what the file held when it was `read`; None if there was none."""
+        self._before = list(before or ())
+        self._was_there = before is not None
+
+    def write(self, ours: Sequence[Interaction], stays: Callable[[int], bool]) -> None:
+        """Let the file hold ``ours``, what others added, and of what it held at first that which ``stays``, by its place."""
+        with cassette.locked(self.path):
+            here = self._still_here()
+            kept = [one for place, one in enumerate(self._before or ()) if place in here and stays(place)]
+            self._save([*kept, *self._others, *ours])
+            self._ours = [self._writer.text(one) for one in ours]
+
+    def restore(self) -> None:
+        """Take out all that was written here, and put back what the file held at first."""
+        with cassette.locked(self.path):
+            if self._ours:
+                self._still_here()
+                self._save([*(self._before or ()), *self._others])
+                self._ours = []
+
+    def _save(self, interactions: list[Interaction]) -> None:
+        if interactions or (self._was_there and not self._before):
+            cassette.write(self.path, self._writer.dump(interactions))
+            self._signature = _signature(self.path)
+        else:
+            self.path.unlink(missing_ok=True)
+            self._signature = None
+
+    def _still_here(self) -> set[int]:
+        """Return the places of what was there at first and still is, and learn what others have added."""
+        before = self._before or []
+        everywhere = set(range(len(before)))
+        try:
+            signature = _signature(self.path)
+        except FileNotFoundError:
+            self._others = []
+            return everywhere
+        if signature == self._signature:
+            return everywhere
+        found = parse(self.path, cassette.read(self.path))
+        left = Counter(map(self._writer.text, found))
+        here = {place for place, one in enumerate(before) if _taken(left, self._writer.text(one))}
+        for text in self._ours:
+            _taken(left, text)
+        self._others = [one for one in found if _taken(left, self._writer.text(one))]
+        return here if self._signature else everywhere
+
+
+def _taken(left: Counter[str], text: str) -> bool:
+    """Take one ``text`` out of what is ``left``; tell whether there was one."""
+    if not left[text]:
+        return False
+    left[text] -= 1
+    return True
+
+
+def _signature(path: Path) -> _Signature:
+    """Return what changes whenever the file is replaced."""
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size, found.st_ino
