@@ -1,34 +1,45 @@
-"""http.client, and so urllib.request: a reply is recorded whole before the application sees it.
+"""http.client, and so urllib.request: its own code reads each reply, from a real socket that is overheard or from ours.
 
-Connections of urllib3 derive from http.client's but have a stub of their own, one floor up, and pass here.
+Connections of urllib3 derive from http.client's and have a stub of their own one floor up; it leaves here, on the
+connection, what is to be done with the reply. What is sent without `request`, by ``putrequest`` and ``endheaders``, is
+collected until its reply is wanted.
 """
 
 from __future__ import annotations
 
+import errno
 import functools
 import http.client
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from llmkit.recording.deck import Deck
 from llmkit.recording.interaction import Request, Response
-from llmkit.recording.tape import Take
+from llmkit.recording.interception.pauses import Pace, speed_of
+from llmkit.recording.interception.wire import Heard, Listener, Overheard, as_sent, listed
+from llmkit.recording.playback import end_delay_s, error_of, kind_of
+from llmkit.recording.tape import Asked, Tape
 
-_FRAMING = ("content-length", "transfer-encoding")
-_PENDING = "_llmkit_pending"
+LISTENER = "_llmkit_listener"
+"""The attribute of a connection that says who is to hear its next reply."""
+
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_Send = Callable[..., None]
+_GetResponse = Callable[[Any], http.client.HTTPResponse]
 
 
 def patches(deck: Deck) -> Iterator[tuple[object, str, object]]:
     """Yield the patches of the connection."""
     connection: Any = http.client.HTTPConnection
-    sends = _send_request(deck, connection._send_request)  # noqa: SLF001 - the one place that sees a request whole
+    getresponse = connection.getresponse
+    sends = _send_request(deck, connection._send_request, getresponse)  # noqa: SLF001 - sees a request whole
     yield connection, "_send_request", sends
-    yield connection, "getresponse", _getresponse(connection.getresponse)
+    yield connection, "putrequest", _putrequest(deck, connection.putrequest)
+    yield connection, "getresponse", _getresponse(getresponse)
 
 
-def _send_request(deck: Deck, real: Callable[..., None]) -> Callable[..., None]:
+def _send_request(deck: Deck, real: _Send, getresponse: _GetResponse) -> _Send:
     @functools.wraps(real)
     def send_request(
         connection: Any,
@@ -39,6 +50,7 @@ def _send_request(deck: Deck, real: Callable[..., None]) -> Callable[..., None]:
         encode_chunked: bool,  # noqa: FBT001 - http.client's signature
     ) -> None:
         __tracebackhide__ = True
+        connection.__dict__.pop(LISTENER, None)
         absolute = url_of(connection, url)
         tape = None if _has_a_stub_above(connection) else deck.tape_for(absolute)
         if tape is None:
@@ -48,57 +60,225 @@ def _send_request(deck: Deck, real: Callable[..., None]) -> Callable[..., None]:
         whole = {name: value for name, value in headers.items() if name.lower() != "transfer-encoding"}
         sent = {name: [str(value)] for name, value in whole.items()}
         asked = tape.ask(Request(method=method, uri=absolute, headers=sent, body=content or b""))
-        recorded = tape.play(asked)
-        setattr(connection, _PENDING, (method, recorded or tape.take(asked)))
-        if recorded is None:
-            real(connection, method, url, content, whole, False)  # noqa: FBT003 - as http.client calls it
+        send = functools.partial(real, connection, method, url, content, whole, False)  # noqa: FBT003 - its signature
+        _prepare(connection, tape, asked, send, getresponse)
+        send()
 
     return send_request
 
 
-def _getresponse(real: Callable[[Any], http.client.HTTPResponse]) -> Callable[[Any], http.client.HTTPResponse]:
+def _prepare(connection: Any, tape: Tape, asked: Asked, send: _Send, getresponse: _GetResponse) -> None:
+    """Prepare ``connection`` to take ``asked`` and to give the reply: the recorded one, or a live one that is heard."""
+    __tracebackhide__ = True
+    recorded = tape.play(asked)
+    if recorded is None:
+        setattr(connection, LISTENER, tape.take(asked))
+        return
+    if getattr(tape, "is_verifying", False):
+        _verify(connection, tape, asked, recorded, send, getresponse)
+    connection.sock = Played(recorded, tape, asked.sent.method, instead_of=connection.sock)
+
+
+def _verify(
+    connection: Any, tape: Tape, asked: Asked, recorded: Response, send: _Send, getresponse: _GetResponse
+) -> None:
+    setattr(connection, LISTENER, heard := Heard())
+    send()
+    try:
+        overheard(connection, getresponse(connection)).read()
+    except (OSError, http.client.HTTPException):
+        if not heard.has_begun:
+            raise
+    finally:
+        connection.close()
+    compare(tape, asked, recorded, heard)
+
+
+def _putrequest(deck: Deck, real: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(real)
+    def putrequest(connection: Any, method: str, url: str, *args: Any, **options: Any) -> None:
+        absolute = url_of(connection, url)
+        is_known = hasattr(connection, LISTENER) or isinstance(connection.sock, _Stand)
+        tape = None if is_known or _has_a_stub_above(connection) else deck.tape_for(absolute)
+        real(connection, method, url, *args, **options)
+        if tape is not None:
+            connection.sock = _Collected(tape, method, absolute, instead_of=connection.sock)
+
+    return putrequest
+
+
+def _getresponse(real: _GetResponse) -> _GetResponse:
     @functools.wraps(real)
     def getresponse(connection: Any) -> http.client.HTTPResponse:
-        method, pending = connection.__dict__.pop(_PENDING, (None, None))
-        if pending is None:
+        __tracebackhide__ = True
+        if isinstance(connection.sock, _Collected):
+            _settle(connection, connection.sock, real)
+        if not isinstance(connection.sock, Played):
+            return overheard(connection, real(connection))
+        stand = connection.sock
+        try:
             return real(connection)
-        response = pending if isinstance(pending, Response) else _recorded(pending, real(connection))
-        return _rebuilt(response, method)
+        finally:
+            connection.sock = stand.instead_of
 
     return getresponse
 
 
-def _recorded(take: Take, live: http.client.HTTPResponse) -> Response:
-    headers = listed(live.getheaders())
-    take.begin(live.status, live.reason, headers)
-    ended = ""
-    try:
-        body = live.read()
-    except (OSError, http.client.HTTPException) as error:
-        body = getattr(error, "partial", b"")
-        ended = f"{type(error).__name__}: {error}"
-    take.add(body)
-    take.finish(ended=ended)
-    return Response(status=live.status, reason=live.reason, headers=headers, body=body, ended=ended)
+def _settle(connection: Any, collected: _Collected, getresponse: _GetResponse) -> None:
+    """Send what was collected, now that its reply is wanted, or have it replayed."""
+    __tracebackhide__ = True
+    connection.sock = collected.instead_of
+    asked = collected.tape.ask(collected.request())
+    _prepare(connection, collected.tape, asked, functools.partial(connection.send, collected.sent), getresponse)
+    if not isinstance(connection.sock, Played):
+        connection.send(collected.sent)
+    elif getattr(collected.tape, "is_verifying", False):  # then a reply was read already, and one more is wanted
+        connection.putrequest(collected.method, collected.url)
+        connection.endheaders()
 
 
-def _rebuilt(response: Response, method: str) -> http.client.HTTPResponse:
-    """Return a reply of http.client's own kind, as if ``response`` had just come from a socket."""
-    lines = [f"HTTP/1.1 {response.status} {response.reason}", *(f"{n}: {v}" for n, v in framed(response)), "", ""]
-    head = "\r\n".join(lines)
-    reply = http.client.HTTPResponse(_Socket(head.encode("latin-1", "replace") + response.body), method=method)  # type: ignore[arg-type]  # all that it uses of one
-    reply.begin()
+def overheard(connection: Any, reply: http.client.HTTPResponse) -> http.client.HTTPResponse:
+    """Return the live ``reply``; if someone is to hear it, they hear what is read of it."""
+    listener: Listener | None = connection.__dict__.pop(LISTENER, None)
+    if listener is not None and reply.fp is not None:
+        listener.begin(reply.status, reply.reason, listed(reply.getheaders()))
+        body = Overheard(listener, is_chunked=bool(reply.chunked), length=reply.length)
+        reply.fp = io.BufferedReader(_Tee(reply.fp, body))
     return reply
 
 
-class _Socket:
-    """What http.client's reply needs of a socket."""
+def compare(tape: Any, asked: Asked, recorded: Response, heard: Heard) -> None:
+    """Let ``tape`` compare what was ``recorded`` with what was ``heard``."""
+    tape.compare(asked, recorded, heard.response)
 
-    def __init__(self, data: bytes) -> None:
-        self._data = data
 
-    def makefile(self, _mode: str) -> io.BytesIO:
-        return io.BytesIO(self._data)
+class _Tee(io.RawIOBase):
+    """What comes from a live socket, overheard."""
+
+    def __init__(self, live: io.BufferedIOBase, body: Overheard) -> None:
+        self._live = live
+        self._body = body
+
+    def readable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._live.fileno()
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            data = self._live.read1(len(buffer))
+        except BaseException as error:
+            self._body.end(error)
+            raise
+        if data:
+            self._body.feed(data)
+        else:
+            self._body.end()
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._live.close()
+            self._body.leave()
+        super().close()
+
+
+class _Stand:
+    """What http.client needs of a socket, without a network; ``instead_of`` is the connection's real one, if any."""
+
+    def __init__(self, instead_of: Any) -> None:
+        self.instead_of = instead_of
+
+    def sendall(self, data: bytes) -> None:
+        """Send nothing."""
+
+    def settimeout(self, timeout: float | None) -> None:
+        """Wait for nothing."""
+
+    def shutdown(self, how: int) -> None:
+        """End nothing."""
+
+    def close(self) -> None:
+        """Close the real socket: the connection is closed while its place is taken."""
+        if self.instead_of is not None:
+            self.instead_of.close()
+            self.instead_of = None
+
+
+class _Collected(_Stand):
+    """A request that is being put together by hand."""
+
+    def __init__(self, tape: Tape, method: str, url: str, *, instead_of: Any) -> None:
+        super().__init__(instead_of)
+        self.tape = tape
+        self.method = method
+        self.url = url
+        self.sent = b""
+
+    def sendall(self, data: bytes) -> None:
+        """Keep what is sent until its reply is wanted."""
+        self.sent += data
+
+    def request(self) -> Request:
+        """Return the request that was sent."""
+        head, _, body = self.sent.partition(b"\r\n\r\n")
+        _, _, lines = head.partition(b"\r\n")
+        headers = http.client.parse_headers(io.BytesIO(lines + b"\r\n\r\n"))
+        if "chunked" in headers.get("Transfer-Encoding", "").lower():
+            plain = Heard()
+            Overheard(plain, is_chunked=True, length=None).feed(body)
+            body = plain.response.body
+        return Request(method=self.method, uri=self.url, headers=listed(headers.items()), body=body)
+
+
+class Played(_Stand):
+    """A socket from which a recorded reply comes, to the end that it had."""
+
+    def __init__(self, recorded: Response, tape: Tape, method: str, *, instead_of: Any = None) -> None:
+        super().__init__(instead_of)
+        self._recorded = recorded
+        self._tape = tape
+        self._method = method
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """Return what is to be read."""
+        return io.BufferedReader(_Replay(self._data()))
+
+    def close(self) -> None:
+        """Leave the real socket: here a reply takes the connection over, as its headers say, and that was no real one."""
+
+    def _data(self) -> Iterator[bytes]:
+        pace, speed = Pace(), speed_of(self._tape)
+        for delay_s, data in as_sent(self._recorded, self._method, speed):
+            pace.wait(delay_s)
+            yield data
+        Pace().wait(end_delay_s(self._recorded, speed))
+        kind = kind_of(self._recorded)
+        if self._recorded.was_left:
+            raise self._tape.left_off(self._recorded)
+        if kind == "reset":
+            raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+        if kind == "timeout":
+            raise TimeoutError(error_of(self._recorded)[1] or "timed out")
+
+
+class _Replay(io.RawIOBase):
+    """Bytes that come piece by piece."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._left = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._left = self._left or next(self._pieces, b"")
+        data, self._left = self._left[: len(buffer)], self._left[len(buffer) :]
+        buffer[: len(data)] = data
+        return len(data)
 
 
 def url_of(connection: Any, url: str) -> str:
@@ -131,22 +311,3 @@ def body_bytes(body: Any, *, text: str) -> bytes | None:
 
 def _has_a_stub_above(connection: object) -> bool:
     return any(kind.__module__.startswith("urllib3.") for kind in type(connection).__mro__)
-
-
-def framed(response: Response) -> list[tuple[str, str]]:
-    """Return the headers that go with the body as it is now; one that broke off is shorter than its length says.
-
-    Without a body the length stays as it was sent: a reply to HEAD tells with it what GET would bring.
-    """
-    if not response.body and not response.ended:
-        return [(n, v) for n, vs in response.headers.items() if n.lower() != "transfer-encoding" for v in vs]
-    kept = [(n, v) for n, vs in response.headers.items() if n.lower() not in _FRAMING for v in vs]
-    return [*kept, ("Content-Length", str(len(response.body) + bool(response.ended)))]
-
-
-def listed(headers: Iterable[tuple[str, str]]) -> dict[str, Sequence[str]]:
-    """Return ``headers``, pairs of name and value, as a cassette lists them."""
-    found: dict[str, list[str]] = {}
-    for name, value in headers:
-        found.setdefault(name, []).append(value)
-    return dict(found)

@@ -1,4 +1,4 @@
-"""httpx and httpx2: a reply reaches the application chunk by chunk, while it is recorded."""
+"""httpx and httpx2: a reply reaches the application chunk by chunk, while it is recorded and when it is replayed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 from llmkit.recording.deck import Deck
-from llmkit.recording.interaction import CLOSED, Request, Response
-from llmkit.recording.interception.http_client import listed
-from llmkit.recording.tape import Take, Tape
+from llmkit.recording.interaction import CANCELLED, CLOSED, Request, Response
+from llmkit.recording.interception.pauses import Pace, speed_of
+from llmkit.recording.interception.wire import Heard, Listener, listed
+from llmkit.recording.playback import end_delay_s, ended_as, error_of, head_delay_s, kind_of, pieces
+from llmkit.recording.tape import Asked, Tape
 
 _CORES = {"httpx": "httpcore", "httpx2": "httpcore2"}
+_ERRORS = {"aborted": "RemoteProtocolError", "reset": "ReadError", "timeout": "ReadTimeout"}
 
 
 def patches(deck: Deck, module: Any) -> Iterator[tuple[object, str, object]]:
@@ -41,11 +44,15 @@ def _handle_request(deck: Deck, module: Any, real: Callable[[Any, Any], Any]) ->
         if tape is None or is_mocked():
             return real(transport, request)
         request.read()
-        recorded, take = _begin(tape, request)
-        if take is None:
-            return _replayed(module, recorded, tape)
-        response = real(transport, request)
-        return _teed(response, take, _tee(module)(response.stream, take))
+        asked = tape.ask(_asked(request))
+        recorded = tape.play(asked)
+        if recorded is None:
+            take = tape.take(asked)
+            return _teed(module, real(transport, request), take)
+        if getattr(tape, "is_verifying", False):
+            _compare(tape, asked, recorded, _heard(_teed(module, real(transport, request), heard := Heard()), heard))
+        Pace().wait(head_delay_s(recorded, speed_of(tape)))
+        return _replayed(module, recorded, tape)
 
     return handle_request
 
@@ -62,33 +69,60 @@ def _handle_async_request(
         if tape is None or is_mocked():
             return await real(transport, request)
         await request.aread()
-        recorded, take = _begin(tape, request)
-        if take is None:
-            return _replayed(module, recorded, tape)
-        response = await real(transport, request)
-        return _teed(response, take, _tee(module)(response.stream, take))
+        asked = tape.ask(_asked(request))
+        recorded = tape.play(asked)
+        if recorded is None:
+            take = tape.take(asked)
+            return _teed(module, await real(transport, request), take)
+        if getattr(tape, "is_verifying", False):
+            live = _teed(module, await real(transport, request), heard := Heard())
+            _compare(tape, asked, recorded, await _async_heard(live, heard))
+        await Pace().async_wait(head_delay_s(recorded, speed_of(tape)))
+        return _replayed(module, recorded, tape)
 
     return handle_async_request
 
 
-def _begin(tape: Tape, request: Any) -> tuple[Response | None, Take | None]:
-    """Return the recorded reply to a read ``request``, or the take that is to record it."""
-    __tracebackhide__ = True
+def _asked(request: Any) -> Request:
     headers = listed(request.headers.multi_items())
-    asked = tape.ask(Request(method=request.method, uri=str(request.url), headers=headers, body=request.content))
-    recorded = tape.play(asked)
-    return recorded, None if recorded else tape.take(asked)
+    return Request(method=request.method, uri=str(request.url), headers=headers, body=request.content)
 
 
-def _teed(response: Any, take: Take, stream: object) -> Any:
-    """Let ``take`` see what the application reads of the live ``response``."""
-    take.begin(response.status_code, response.reason_phrase, listed(response.headers.multi_items()))
-    response.stream = stream
+def _compare(tape: Any, asked: Asked, recorded: Response, live: Response) -> None:
+    tape.compare(asked, recorded, live)
+
+
+def _heard(live: Any, heard: Heard) -> Response:
+    """Read the ``live`` reply to its end, whichever that is."""
+    try:
+        for _ in live.stream:
+            pass
+    except Exception:  # noqa: BLE001 - it is part of what was heard
+        return heard.response
+    finally:
+        live.stream.close()
+    return heard.response
+
+
+async def _async_heard(live: Any, heard: Heard) -> Response:
+    try:
+        async for _ in live.stream:
+            pass
+    except Exception:  # noqa: BLE001 - it is part of what was heard
+        return heard.response
+    finally:
+        await live.stream.aclose()
+    return heard.response
+
+
+def _teed(module: Any, response: Any, listener: Listener) -> Any:
+    """Let ``listener`` hear what the application reads of the live ``response``."""
+    listener.begin(response.status_code, response.reason_phrase, listed(response.headers.multi_items()))
+    response.stream = _tee(module)(response.stream, listener)
     return response
 
 
-def _replayed(module: Any, recorded: Response | None, tape: Tape) -> Any:
-    assert recorded is not None  # noqa: S101 - _begin gives the one or the other
+def _replayed(module: Any, recorded: Response, tape: Tape) -> Any:
     return module.Response(
         recorded.status,
         headers=[(name, value) for name, values in recorded.headers.items() for value in values],
@@ -99,47 +133,57 @@ def _replayed(module: Any, recorded: Response | None, tape: Tape) -> Any:
 
 @functools.cache
 def _tee(module: Any) -> Any:
-    """Return the stream class for ``module`` that hands on a live body and shows each chunk to a take."""
+    """Return the stream class for ``module`` that hands on a live body and lets a listener hear each chunk."""
 
     class Tee(module.SyncByteStream, module.AsyncByteStream):  # type: ignore[misc]  # of either module
-        def __init__(self, live: Any, take: Take) -> None:
+        def __init__(self, live: Any, listener: Listener) -> None:
             self._live = live
-            self._take = take
+            self._listener = listener
 
         def __iter__(self) -> Iterator[bytes]:
             try:
                 for chunk in self._live:
-                    self._take.add(chunk)
+                    self._listener.add(chunk)
                     yield chunk
-            except Exception as error:
-                self._take.finish(ended=_named(error))
+            except GeneratorExit:
+                raise  # between two chunks: `close` follows
+            except BaseException as error:
+                self._listener.finish(_ended_by(error))
                 raise
-            self._take.finish()
+            self._listener.finish()
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
             try:
                 async for chunk in self._live:
-                    self._take.add(chunk)
+                    self._listener.add(chunk)
                     yield chunk
-            except Exception as error:
-                self._take.finish(ended=_named(error))
+            except GeneratorExit:
+                raise  # between two chunks: `aclose` follows
+            except BaseException as error:
+                self._listener.finish(_ended_by(error))
                 raise
-            self._take.finish()
+            self._listener.finish()
 
         def close(self) -> None:
             self._live.close()
-            self._take.finish(ended=CLOSED)
+            self._listener.finish(CLOSED)
 
         async def aclose(self) -> None:
-            await self._live.aclose()
-            self._take.finish(ended=CLOSED)
+            try:
+                await self._live.aclose()
+            finally:  # also where it is cancelled
+                self._listener.finish(CLOSED)
 
     return Tee
 
 
+def _ended_by(error: BaseException) -> str:
+    return ended_as(error) if isinstance(error, Exception) else CANCELLED
+
+
 @functools.cache
 def _played(module: Any) -> Any:
-    """Return the stream class for ``module`` that plays a recorded body, to the end that it had."""
+    """Return the stream class for ``module`` that plays a recorded body, piece by piece, to the end that it had."""
 
     class Played(module.SyncByteStream, module.AsyncByteStream):  # type: ignore[misc]  # of either module
         def __init__(self, recorded: Response, tape: Tape) -> None:
@@ -147,23 +191,25 @@ def _played(module: Any) -> Any:
             self._tape = tape
 
         def __iter__(self) -> Iterator[bytes]:
-            if self._recorded.body:
-                yield self._recorded.body
+            pace, speed = Pace(), speed_of(self._tape)
+            for delay_s, piece in pieces(self._recorded, speed):
+                pace.wait(delay_s)
+                yield piece
+            Pace().wait(end_delay_s(self._recorded, speed))
             self._end()
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
-            if self._recorded.body:
-                yield self._recorded.body
+            pace, speed = Pace(), speed_of(self._tape)
+            for delay_s, piece in pieces(self._recorded, speed):
+                await pace.async_wait(delay_s)
+                yield piece
+            await Pace().async_wait(end_delay_s(self._recorded, speed))
             self._end()
 
         def _end(self) -> None:
-            if self._recorded.ended == CLOSED:
+            if self._recorded.was_left:
                 raise self._tape.left_off(self._recorded)
             if self._recorded.ended:
-                raise module.RemoteProtocolError(self._recorded.ended)
+                raise getattr(module, _ERRORS[kind_of(self._recorded)])(error_of(self._recorded)[1])
 
     return Played
-
-
-def _named(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"

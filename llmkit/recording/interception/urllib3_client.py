@@ -1,23 +1,24 @@
-"""urllib3, and so requests: a reply is recorded whole before the application sees it."""
+"""urllib3, and so requests: its own code reads each reply, through the stub of http.client below it."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-import io
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from llmkit.recording.deck import Deck
 from llmkit.recording.interaction import Request, Response
-from llmkit.recording.interception.http_client import body_bytes, framed, listed
-from llmkit.recording.tape import Take
+from llmkit.recording.interception.http_client import LISTENER, Played, body_bytes, compare
+from llmkit.recording.interception.wire import Heard
+from llmkit.recording.tape import Asked, Tape
 
 _PUT_OFF = "_llmkit_proxy_put_off"
+_Call = dict[str, Any]
 
 
 def patches(deck: Deck, module: Any) -> Iterator[tuple[object, str, object]]:
-    """Yield the patch of the pool, where one request is sent on one connection."""
+    """Yield the patches of the pool, where one request is sent on one connection."""
     pools = module.connectionpool
     real, prepare = pools.HTTPConnectionPool._make_request, pools.HTTPSConnectionPool._prepare_proxy  # noqa: SLF001
     yield pools.HTTPConnectionPool, "_make_request", _make_request(deck, module, real, prepare)  # retries lie above
@@ -56,16 +57,37 @@ def _make_request(
         asked = tape.ask(Request(method=call["method"], uri=absolute, headers=sent, body=call["body"] or b""))
         recorded = tape.play(asked)
         if recorded is None:
-            take = tape.take(asked)
-            if call["conn"].__dict__.pop(_PUT_OFF, False):
-                prepare_proxy(pool, call["conn"])
-            live = real(**{**call, "preload_content": False, "decode_content": False})
-            recorded = _recorded(module, take, live)
-        elif call.get("response_conn") is not None:
-            pool._put_conn(call["response_conn"])  # noqa: SLF001 - it was not used; a live reply gives it back itself
-        return _rebuilt(module, recorded, call)
+            return _live(real, prepare_proxy, call, tape.take(asked))
+        if getattr(tape, "is_verifying", False):
+            _verify(module, tape, asked, recorded, functools.partial(_live, real, prepare_proxy, call))
+        stand = module.connection.HTTPConnection(pool.host, pool.port)  # never connected; its code reads the reply
+        stand.sock = Played(recorded, tape, call["method"])
+        stand.is_verified = True
+        return real(**{**call, "conn": stand})
 
     return make_request
+
+
+def _live(real: Callable[..., Any], prepare_proxy: Callable[..., None], call: _Call, listener: Any, **more: Any) -> Any:
+    conn = call["conn"]
+    if conn.__dict__.pop(_PUT_OFF, False):
+        prepare_proxy(call["self"], conn)
+    setattr(conn, LISTENER, listener)
+    try:
+        return real(**{**call, **more})
+    finally:
+        conn.__dict__.pop(LISTENER, None)  # where no reply came
+
+
+def _verify(module: Any, tape: Tape, asked: Asked, recorded: Response, send: Callable[..., Any]) -> None:
+    live = send(heard := Heard(), preload_content=False, response_conn=None)
+    try:
+        live.read(decode_content=False)
+    except (OSError, module.exceptions.HTTPError):
+        pass  # it was heard
+    finally:
+        live.close()
+    compare(tape, asked, recorded, heard)
 
 
 def _absolute(pool: Any, url: str) -> str:
@@ -73,42 +95,6 @@ def _absolute(pool: Any, url: str) -> str:
         return url  # through a proxy
     host = f"[{pool.host}]" if ":" in pool.host else pool.host
     return f"{pool.scheme}://{host}{f':{pool.port}' if pool.port else ''}{url}"
-
-
-def _recorded(module: Any, take: Take, live: Any) -> Response:
-    headers, pieces = listed(live.headers.items()), []
-    take.begin(live.status, live.reason or "", headers)
-    ended = ""
-    try:
-        for chunk in live.stream(decode_content=False):
-            take.add(chunk)
-            pieces.append(chunk)
-    except (OSError, module.exceptions.HTTPError) as error:
-        ended = f"{type(error).__name__}: {error}"
-    live.release_conn()
-    live._connection = None  # noqa: SLF001 - it is back in its pool, and must not go there twice
-    take.finish(ended=ended)
-    return Response(status=live.status, reason=live.reason or "", headers=headers, body=b"".join(pieces), ended=ended)
-
-
-def _rebuilt(module: Any, response: Response, call: dict[str, Any]) -> Any:
-    """Return a reply of urllib3's own kind, as if ``response`` had just come; its connection is back in the pool."""
-    reply = module.response.HTTPResponse(
-        body=io.BytesIO(response.body),
-        headers=module.HTTPHeaderDict(framed(response)),
-        status=response.status,
-        reason=response.reason,
-        version=11,
-        version_string="HTTP/1.1",
-        preload_content=call.get("preload_content", True),
-        decode_content=call.get("decode_content", True),
-        enforce_content_length=True,
-        request_method=call["method"],
-        request_url=call["url"],
-        retries=call.get("retries"),
-    )
-    reply._pool = call["self"]  # noqa: SLF001 - as urllib3 does here
-    return reply
 
 
 def _text(value: Any) -> str:
