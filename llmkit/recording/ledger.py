@@ -9,6 +9,7 @@ from dataclasses import astuple, dataclass, field
 from decimal import Decimal
 from typing import Literal
 
+from llmkit.recording.content_coding import decoded
 from llmkit.recording.interaction import Response
 
 Which = Literal["recorded", "replayed"]
@@ -106,7 +107,7 @@ class Ledger:
 def usage_of(response: Response) -> Usage:
     """Return what ``response``, a JSON object or an event stream, reports as its usage; zeros where it reports none."""
     try:
-        text = response.body.decode("utf-8")
+        text = decoded(response).body.decode("utf-8")
     except UnicodeDecodeError:
         return Usage()
     if text.lstrip().startswith("{"):

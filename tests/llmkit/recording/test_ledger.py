@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 from collections import Counter
 from decimal import Decimal
@@ -45,6 +46,11 @@ def test_tokens_of_the_prompt_cache_are_told_apart(tokens: str, details: str) ->
     usage = {tokens: 9, details: {"cached_tokens": 6, "cache_write_tokens": 2}}
     read = usage_of(reply({"model": "m", "usage": usage}))
     assert (read.prompt_tokens, read.cached_tokens, read.cache_write_tokens) == (9, 6, 2)
+
+
+def test_the_usage_of_a_compressed_reply_is_read() -> None:
+    body = gzip.compress(json.dumps(CHAT).encode())
+    assert usage_of(Response(status=200, headers={"Content-Encoding": ["gzip"]}, body=body)) == USAGE
 
 
 def test_the_service_tier_that_served_is_read() -> None:

@@ -1,0 +1,550 @@
+"""How a live reply differs in structure from the recorded one, with which an application was tested.
+
+Ids, texts, counts and the number of chunks differ from one honest reply to the next, and so does what a model decides
+(to call a tool, to search, to reason); fields, their types, the vocabulary of ``type``, ``role`` and ``object``, the
+dimension of vectors and the grammar of a stream (https://platform.openai.com/docs/api-reference) do not.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, KeysView, Mapping, Sequence, Sized
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, TypeVar
+
+from llmkit.recording.content_coding import decoded
+from llmkit.recording.interaction import Response, header
+
+_ABSENT = "absent"
+_NULLABLE = frozenset({
+    "code", "completed_at", "error", "incomplete_details", "logprobs", "param", "refusal", "service_tier",
+    "system_fingerprint",
+})  # fmt: skip
+_PADDING = frozenset({"obfuscation"})
+_TURNS = frozenset({"annotations", "audio", "content", "function_call", "refusal", "tool_calls"})
+"""Fields of a message that depend on how the model chose to finish."""
+_OPAQUE = frozenset({"action", "input", "metadata", "parameters", "schema"})
+"""Objects with keys of the user's or the model's own choosing."""
+_CHOSEN = frozenset({"annotations", "output", "tools"})
+"""Arrays whose kinds of items the model chooses."""
+_FIXED = frozenset({"object", "role", "type"})
+_NAMED = frozenset({"finish_reason", "model", "service_tier", "status", "stop_reason"})
+_DEEPEST = 100
+
+
+class Tier(IntEnum):
+    """How much a drift matters: only what is breaking fails a verification, the rest is named."""
+
+    ADDED = 1
+    NOTABLE = 2
+    BREAKING = 3
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One difference; ``where`` is a JSON path, after the event's name in a stream of named events."""
+
+    tier: Tier
+    where: str
+    recorded: str
+    live: str
+
+
+def compare(recorded: Response, live: Response) -> list[Drift]:
+    """Return how ``live`` differs from ``recorded`` in structure, each place once with what is worst there."""
+    if recorded.status != live.status:
+        return [Drift(Tier.BREAKING, "status", str(recorded.status), str(live.status))]
+    found: dict[str, Drift] = {}
+    for drift in (*_endings(recorded, live), *_content_types(recorded, live), *_bodies(recorded, live)):
+        if drift.where not in found or found[drift.where].tier < drift.tier:
+            found[drift.where] = drift
+    return list(found.values())
+
+
+def worst(drifts: Iterable[Drift]) -> Tier | None:
+    """Return the highest tier, or None if there is no drift."""
+    return max((drift.tier for drift in drifts), default=None)
+
+
+def describe(drifts: Iterable[Drift]) -> list[str]:
+    """Return a line for each drift, the worst first."""
+    ordered = sorted(drifts, key=lambda drift: -drift.tier)
+    return [f"{d.tier}: {d.where}: {d.recorded} in the recording, {d.live} in the live reply" for d in ordered]
+
+
+def _endings(recorded: Response, live: Response) -> Iterator[Drift]:
+    broke_off = [bool(reply.ended) and not reply.was_left for reply in (recorded, live)]
+    if broke_off[0] != broke_off[1]:
+        tier = Tier.BREAKING if broke_off[1] else Tier.NOTABLE
+        yield Drift(tier, "end", recorded.ended or "whole", live.ended or "whole")
+
+
+def _content_types(recorded: Response, live: Response) -> Iterator[Drift]:
+    before, now = (header(r.headers, "content-type").partition(";")[0].strip().lower() for r in (recorded, live))
+    if before != now:
+        tier = Tier.BREAKING if before else Tier.ADDED  # some recordings keep no headers
+        yield Drift(tier, "content-type", before or _ABSENT, now or _ABSENT)
+
+
+def _bodies(recorded: Response, live: Response) -> Iterator[Drift]:
+    before, now = _Body.of(decoded(recorded)), _Body.of(decoded(live))
+    is_partial = bool(recorded.ended or live.ended)
+    if before.kind != now.kind:
+        if not is_partial:
+            yield Drift(Tier.BREAKING, "body", before.kind, now.kind)
+    elif before.kind == "an event stream":
+        yield from _streams(before.frames, now.frames, is_partial=is_partial)
+    elif before.kind == "JSON":
+        comparison = _Comparison.of([before.value], [now.value], is_partial=is_partial)
+        yield from comparison.values([before.value], [now.value], "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """One server-sent event: its name, its data, and that as JSON, or None if it is none."""
+
+    event: str
+    data: str
+    value: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    kind: str
+    value: object = None
+    frames: Sequence[_Frame] = ()
+
+    @classmethod
+    def of(cls, response: Response) -> _Body:
+        try:
+            text = response.body.decode("utf-8")
+        except UnicodeDecodeError:
+            return cls("not JSON")
+        if not text.strip():
+            return cls("empty")
+        if (value := _parsed(text)) is not _NO_JSON:
+            return cls("JSON", value)
+        is_stream = "event-stream" in header(response.headers, "content-type")
+        if is_stream or text.lstrip().startswith(("data:", "event:", ":")):
+            return cls("an event stream", frames=list(_frames(text, is_cut=bool(response.ended))))
+        return cls("not JSON")
+
+
+_NO_JSON = object()
+
+
+def _parsed(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return _NO_JSON
+
+
+def _frames(text: str, *, is_cut: bool) -> Iterator[_Frame]:
+    """Parse an event stream; of a stream that was cut, the event that it was cut in is left out."""
+    blocks = re.split(r"\r\n\r\n|\n\n|\r\r", text)
+    for block in blocks[:-1] if is_cut else blocks:
+        lines = [line.partition(":") for line in block.splitlines()]
+        event = next((value.strip() for name, _, value in lines if name == "event"), "")
+        data = "\n".join(value.removeprefix(" ") for name, _, value in lines if name == "data")
+        if event or data:
+            value = _parsed(data)
+            yield _Frame(event, data, None if value is _NO_JSON else value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Comparison:
+    """Compares all the values at one place with all at the same place of the other reply.
+
+    ``is_union``: the values are pieces, such as the chunks of a stream, of which none need have all fields.
+    ``is_partial``: one reply is not whole, so that nothing can be missed in it. ``is_turned``: the model finished in
+    another way; ``is_wordless``: the live one called a tool or refused, with or without a text; ``is_underway``: the
+    replies tell of work at different stages, such as a run that is polled.
+    """
+
+    is_union: bool = False
+    is_partial: bool = False
+    is_turned: bool = False
+    is_wordless: bool = False
+    is_underway: bool = False
+
+    @classmethod
+    def of(
+        cls, recorded: Sequence[object], live: Sequence[object], *, is_partial: bool, is_union: bool = False
+    ) -> _Comparison:
+        return cls(
+            is_union=is_union,
+            is_partial=is_partial,
+            is_turned=_finishes(recorded) != _finishes(live),
+            is_wordless=any(_part(c).get("tool_calls") or _part(c).get("refusal") for c in _choices(live)),
+            is_underway=_statuses(recorded) != _statuses(live),
+        )
+
+    def values(
+        self, recorded: Sequence[object], live: Sequence[object], where: str, key: str = "", depth: int = 0
+    ) -> Iterator[Drift]:
+        """Compare the values at ``where``, the values of fields named ``key``; neither side is empty."""
+        yield from self._kinds(recorded, live, where, key)
+        yield from self._strings(recorded, live, where, key)
+        if key in _OPAQUE or depth > _DEEPEST:
+            return
+        yield from self._objects(_only(dict, recorded), _only(dict, live), where, depth)
+        yield from self._arrays(_only(list, recorded), _only(list, live), where, key, depth)
+
+    def _kinds(self, recorded: Sequence[object], live: Sequence[object], where: str, key: str) -> Iterator[Drift]:
+        before, now = _kinds(recorded), _kinds(live)
+        tier = None
+        if before == {"null"} != now:
+            tier = None if self.is_partial else Tier.NOTABLE
+        elif now - before - {"null"}:
+            tier = Tier.BREAKING
+        elif now == {"null"} != before and not (self.is_partial and "null" in before):
+            tier = self._tier_of_missing(key)
+        elif "null" in now - before:
+            tier = Tier.NOTABLE if self.is_union else self._tier_of_missing(key)
+        if tier:
+            yield Drift(tier, where or "body", _named(before), _named(now))
+
+    def _strings(self, recorded: Sequence[object], live: Sequence[object], where: str, key: str) -> Iterator[Drift]:
+        before, now = ({value for value in _only(str, values) if value} for values in (recorded, live))
+        if not (before and now):
+            return
+        is_error = where.endswith("error.code")
+        if key in _FIXED or key in _NAMED or is_error or where.endswith("incomplete_details.reason"):
+            if now - before:
+                tier = Tier.BREAKING if key in _FIXED or is_error else Tier.NOTABLE
+                yield Drift(tier, where, _quoted(before), _quoted(now))
+        elif key == "arguments" and not self.is_union:
+            if all(map(_is_json, before)) and not all(map(_is_json, now)):
+                yield Drift(Tier.BREAKING, where, "JSON", "not JSON")
+        elif key == "embedding":
+            yield from _dimensions(before, now, where, "characters")
+
+    def _objects(
+        self, recorded: Sequence[Mapping[str, Any]], live: Sequence[Mapping[str, Any]], where: str, depth: int
+    ) -> Iterator[Drift]:
+        if not (recorded and live):
+            return
+        for key in dict.fromkeys(key for value in (*recorded, *live) for key in value):
+            before = [value[key] for value in recorded if key in value]
+            now = [value[key] for value in live if key in value]
+            path = _below(where, key)
+            is_sometimes_missing = not self.is_union and len(before) == len(recorded) and len(now) < len(live)
+            if not before:
+                yield Drift(Tier.ADDED, path, _ABSENT, _named(_kinds(now)))
+            elif now:
+                yield from self.values(before, now, path, key, depth + 1)
+            if before and (not now or is_sometimes_missing) and not self.is_partial:
+                missing = f"{_ABSENT} in some" if now else _ABSENT
+                was_null = all(value is None for value in before)
+                yield Drift(self._tier_of_missing(key, is_null=was_null), path, _named(_kinds(before)), missing)
+
+    def _arrays(
+        self, recorded: Sequence[list[Any]], live: Sequence[list[Any]], where: str, key: str, depth: int
+    ) -> Iterator[Drift]:
+        if not (recorded and live):
+            return
+        if key == "embedding":
+            yield from _dimensions(recorded, live, where, "numbers")
+            return
+        before, now = _joined(recorded), _joined(live)
+        if bool(before) != bool(now) or (len(before) != len(now) and self._is_counted(before, key)):
+            yield Drift(self._tier_of_count(before, now, key), where or "body", _count(before), _count(now))
+        if before and now:
+            yield from self._items(before, now, where, key, depth)
+
+    def _items(self, recorded: Sequence[Any], live: Sequence[Any], where: str, key: str, depth: int) -> Iterator[Drift]:
+        before, now = _by_type(recorded), _by_type(live)
+        if "" in before or "" in now:
+            before, now = {"": list(recorded)}, {"": list(live)}
+        for kind, items in before.items():
+            if kind in now:
+                is_one = len(items) == len(now[kind]) == 1 and not self.is_union
+                index = next(i for i, item in enumerate(recorded) if item is items[0]) if is_one else "*"
+                yield from self.values(items, now[kind], f"{where}[{index}]", "", depth + 1)
+            elif not self.is_partial:
+                is_chosen = key in _CHOSEN or "refusal" in now
+                tier = Tier.NOTABLE if is_chosen else Tier.BREAKING
+                yield Drift(tier, f"{where}[*].type", repr(kind), _ABSENT)
+        yield from (Drift(Tier.ADDED, f"{where}[*].type", _ABSENT, repr(kind)) for kind in now if kind not in before)
+
+    def _is_counted(self, items: Sequence[Any], key: str) -> bool:
+        """Whether the request says how many items there are."""
+        is_vectors = key == "data" and any(isinstance(item, dict) and "embedding" in item for item in items)
+        return not self.is_union and (key == "choices" or is_vectors)
+
+    def _tier_of_count(self, recorded: Sequence[Any], live: Sequence[Any], key: str) -> Tier:
+        return Tier.BREAKING if len(live) < len(recorded) and self._is_counted(recorded, key) else Tier.NOTABLE
+
+    def _tier_of_missing(self, key: str, *, is_null: bool = True) -> Tier:
+        """Return the tier for a field that is null now or, having been null if ``is_null``, is gone."""
+        is_expected = (self.is_turned and key in _TURNS) or (self.is_wordless and key == "content")
+        is_expected = is_expected or key in _PADDING or (is_null and (key in _NULLABLE or self.is_underway))
+        return Tier.NOTABLE if is_expected else Tier.BREAKING
+
+
+def _streams(recorded: Sequence[_Frame], live: Sequence[_Frame], *, is_partial: bool) -> Iterator[Drift]:
+    faults: Callable[..., dict[str, str]] = _faults_of_named if _is_named(recorded) else _faults_of_chunks
+    before, now = (faults(frames, is_whole=not is_partial) for frames in (recorded, live))
+    yield from (
+        Drift(Tier.BREAKING, where, before.get(where, "in order"), fault)
+        for where, fault in now.items()
+        if before.get(where) != fault
+    )
+    if _is_named(recorded):
+        yield from _named_events(recorded, live, is_partial=is_partial)
+        return
+    chunks = [[frame.value for frame in frames if frame.value is not None] for frames in (recorded, live)]
+    indices = [dict.fromkeys(choice.get("index", 0) for choice in _choices(values)) for values in chunks]
+    missing = [] if is_partial else [index for index in indices[0] if index not in indices[1]]
+    yield from (Drift(Tier.BREAKING, f"choices[{index}]", "a choice", _ABSENT) for index in missing)
+    if all(chunks):
+        comparison = _Comparison.of(chunks[0], chunks[1], is_partial=is_partial, is_union=True)
+        yield from comparison.values(chunks[0], chunks[1], "")
+
+
+def _is_named(frames: Sequence[_Frame]) -> bool:
+    return any(_name(frame).startswith("response.") for frame in frames)
+
+
+def _name(frame: _Frame) -> str:
+    kind = frame.value.get("type") if isinstance(frame.value, dict) else None
+    return frame.event or (kind if isinstance(kind, str) else "")
+
+
+def _faults_of_chunks(frames: Sequence[_Frame], *, is_whole: bool) -> dict[str, str]:
+    """Return what breaks the grammar of a stream of chunks, by where it does."""
+    done = [index for index, frame in enumerate(frames) if frame.data.strip() == "[DONE]"]
+    faults = _faults_of_frames([frame for frame in frames if frame.data.strip() != "[DONE]"])
+    if is_whole and not done:
+        faults["[DONE]"] = "missing"
+    elif done and done[0] != len(frames) - 1:
+        faults["[DONE]"] = "not the end"
+    chunks = [frame.value for frame in frames if isinstance(frame.value, dict)]
+    by_index: dict[object, _Choice] = {}
+    for chunk in chunks:
+        for choice in _choices([chunk]):
+            by_index.setdefault(choice.get("index", 0), _Choice()).take(choice)
+        if chunk.get("usage") and any(not choice.finishes for choice in by_index.values()):
+            faults["usage"] = "before the finish_reason"  # of a service that reports it with each chunk
+    for index, taken in by_index.items():
+        faults |= {f"choices[{index}]{where}": fault for where, fault in taken.faults(is_whole=is_whole)}
+    return faults
+
+
+def _faults_of_frames(frames: Sequence[_Frame]) -> dict[str, str]:
+    faults = {}
+    if any(frame.value is None for frame in frames):
+        faults["data"] = "not JSON"
+    if any(isinstance(frame.value, dict) and frame.value.get("error") for frame in frames):
+        faults["error"] = "in the stream"
+    return faults
+
+
+@dataclass(slots=True)
+class _Choice:
+    """One choice of a stream of chunks, as it comes in."""
+
+    finishes: list[str] = field(default_factory=list)
+    has_begun: bool = False
+    has_role: bool = True
+    goes_on: bool = False
+    arguments: dict[object, str] = field(default_factory=dict)
+
+    def take(self, choice: Mapping[str, Any]) -> None:
+        delta = choice.get("delta")
+        if isinstance(delta, dict):
+            self.has_role = self.has_role if self.has_begun else "role" in delta
+            self.has_begun = True
+        says = any(_part(choice).get(name) for name in _TURNS) or bool(choice.get("text"))
+        self.goes_on = self.goes_on or (says and bool(self.finishes))
+        if isinstance(finish := choice.get("finish_reason"), str):
+            self.finishes.append(finish)
+        for call in _only(dict, _part(choice).get("tool_calls") or []):
+            function, index = call.get("function"), call.get("index", 0)
+            piece = function.get("arguments") if isinstance(function, dict) else None
+            self.arguments[index] = self.arguments.get(index, "") + (piece if isinstance(piece, str) else "")
+
+    def faults(self, *, is_whole: bool) -> Iterator[tuple[str, str]]:
+        if not self.has_role:
+            yield ".delta.role", "not in the first delta"
+        if self.goes_on:
+            yield ".delta", "goes on after the finish_reason"
+        if len(self.finishes) > 1:
+            yield ".finish_reason", "more than once"
+        if is_whole and not self.finishes:
+            yield ".finish_reason", "missing"
+        if is_whole and "length" not in self.finishes and not all(map(_is_json, self.arguments.values())):
+            yield ".delta.tool_calls[*].function.arguments", "not JSON"
+
+
+_ENDS = ("response.completed", "response.incomplete", "response.failed", "response.cancelled", "error")
+_PAIRS = ("response.output_item", "response.content_part", "response.reasoning_summary_part")
+
+
+def _faults_of_named(frames: Sequence[_Frame], *, is_whole: bool) -> dict[str, str]:
+    """Return what breaks the grammar of a stream of the Responses API, by where it does."""
+    faults = _faults_of_frames([frame for frame in frames if frame.data.strip() != "[DONE]"])
+    names = [_name(frame) for frame in frames]
+    if names and names[0] not in ("response.created", "response.queued"):
+        faults["the first event"] = repr(names[0])
+    if is_whole and (not names or names[-1] not in _ENDS):
+        faults["the end"] = "missing"
+    faults |= {name: "in the stream" for name in ("response.failed", "error") if name in names}
+    values = [frame.value for frame in frames if isinstance(frame.value, dict)]
+    if any(value.get("type", name) != name for value, name in zip(values, names, strict=False)):
+        faults["type"] = "not the name of the event"
+    numbers = [n for value in values if isinstance(n := value.get("sequence_number"), int)]
+    if any(later <= earlier for earlier, later in itertools.pairwise(numbers)):
+        faults["sequence_number"] = "not ascending"
+    return faults | dict(_unpaired(names, is_whole=is_whole))
+
+
+def _unpaired(names: Sequence[str], *, is_whole: bool) -> Iterator[tuple[str, str]]:
+    for pair in _PAIRS:
+        steps = [(name == f"{pair}.added") - (name == f"{pair}.done") for name in names]
+        if any(sum(steps[:end]) < 0 for end in range(1, len(steps) + 1)):
+            yield f"{pair}.done", f"before {pair}.added"
+        if is_whole and sum(steps) > 0:
+            yield f"{pair}.done", "missing"
+    for name in {name for name in names if name.endswith(".delta")} if is_whole else ():
+        if name.removesuffix("delta") + "done" not in names:
+            yield name.removesuffix("delta") + "done", "missing"
+
+
+def _named_events(recorded: Sequence[_Frame], live: Sequence[_Frame], *, is_partial: bool) -> Iterator[Drift]:
+    before, now = _by_event(recorded), _by_event(live)
+    for event, values in before.items():
+        if event in now:
+            yield from _Comparison(is_partial=is_partial).values(values, now[event], f"{event[0]}:")
+        elif not is_partial:
+            tier = Tier.NOTABLE if _is_of_choice(event, before, now) else Tier.BREAKING
+            yield Drift(tier, _label(event), "an event", _ABSENT)
+    yield from (Drift(Tier.ADDED, _label(event), _ABSENT, "an event") for event in now if event not in before)
+    known = {_name(frame) for frame in recorded}
+    for first, then in [] if is_partial else _transitions(live) - _transitions(recorded):
+        if {first, then} <= known:
+            yield Drift(Tier.NOTABLE, then, f"never after {first}", f"after {first}")
+
+
+_Event = tuple[str, str]
+"""The name of an event, and the type of the item or part that it is about, if that is in it."""
+
+
+def _by_event(frames: Sequence[_Frame]) -> dict[_Event, list[Any]]:
+    found: dict[_Event, list[Any]] = {}
+    for frame in frames:
+        if isinstance(frame.value, dict):
+            about = frame.value.get("item") or frame.value.get("part")
+            kind = about.get("type", "") if isinstance(about, dict) else ""
+            value = {key: value for key, value in frame.value.items() if key != "type"}
+            found.setdefault((_name(frame), str(kind)), []).append(value)
+    return found
+
+
+def _is_of_choice(event: _Event, recorded: Collection[_Event], live: Collection[_Event]) -> bool:
+    """Whether ``event`` is only sent for what a model chose to do, and in ``live`` it did something else."""
+    name, kind = event
+    if name in ("response.queued", "response.completed") or name.endswith(".annotation.added"):
+        return True
+    kinds, family = {about for _, about in live if about}, name.removeprefix("response.")
+    owner = kind or next((about for _, about in recorded if about and family.startswith(about)), "")
+    return bool(owner and kinds) and owner not in kinds
+
+
+def _label(event: _Event) -> str:
+    name, kind = event
+    return f"{name} ({kind})" if kind else name
+
+
+def _transitions(frames: Sequence[_Frame]) -> KeysView[tuple[str, str]]:
+    names = [_name(frame) for frame in frames]
+    return dict.fromkeys((first, then) for first, then in itertools.pairwise(names) if first != then).keys()
+
+
+def _choices(values: Iterable[object]) -> list[dict[str, Any]]:
+    return _only(dict, _joined(_only(list, [value.get("choices") for value in _only(dict, values)])))
+
+
+def _part(choice: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the message of ``choice``, or the piece of one."""
+    part = choice.get("message") or choice.get("delta")
+    return part if isinstance(part, dict) else {}
+
+
+def _finishes(values: Iterable[object]) -> set[str]:
+    return set(_only(str, [choice.get("finish_reason") for choice in _choices(values)]))
+
+
+def _statuses(values: Iterable[object]) -> set[str]:
+    return set(_only(str, [value.get("status") for value in _only(dict, values)]))
+
+
+_T = TypeVar("_T")
+
+
+def _only(kind: type[_T], values: Iterable[object]) -> list[_T]:
+    return [value for value in values if isinstance(value, kind)]
+
+
+def _joined(lists: Iterable[list[Any]]) -> list[Any]:
+    return [item for items in lists for item in items]
+
+
+def _by_type(items: Sequence[Any]) -> dict[str, list[Any]]:
+    """Return ``items`` by their ``type``, or under "" those that have none."""
+    found: dict[str, list[Any]] = {}
+    for item in items:
+        kind = item.get("type") if isinstance(item, dict) else ""
+        found.setdefault(kind if isinstance(kind, str) else "", []).append(item)
+    return found
+
+
+def _dimensions(recorded: Iterable[Sized], live: Iterable[Sized], where: str, unit: str) -> Iterator[Drift]:
+    before, now = ({len(vector) for vector in vectors} for vectors in (recorded, live))
+    if before != now:
+        sizes = (" or ".join(map(str, sorted(lengths))) + f" {unit}" for lengths in (before, now))
+        yield Drift(Tier.BREAKING, where, *sizes)
+
+
+def _kinds(values: Iterable[object]) -> set[str]:
+    return {_kind(value) for value in values}
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    return _KINDS.get(type(value), "number")
+
+
+_KINDS: Mapping[type, str] = {str: "string", dict: "object", list: "array"}
+
+
+def _named(kinds: Iterable[str]) -> str:
+    return " or ".join(sorted(kinds))
+
+
+def _quoted(values: Iterable[str]) -> str:
+    return " or ".join(repr(value) for value in sorted(values))
+
+
+def _count(items: Sequence[object]) -> str:
+    return f"{len(items)} items" if items else "empty"
+
+
+def _is_json(text: str) -> bool:
+    return _parsed(text) is not _NO_JSON
+
+
+def _below(where: str, key: str) -> str:
+    if where.endswith(":"):
+        return f"{where} {key}"
+    return f"{where}.{key}" if where else key
