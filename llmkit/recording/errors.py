@@ -2,7 +2,8 @@
 
     LLMError
      └─ RecordingError          a recording can't be used or made
-         └─ BrokenCassette      the file is not a whole, valid cassette
+         ├─ BrokenCassette      the file is not a whole, valid cassette
+         └─ SecretLeak          what was about to be written holds what looks like a secret
     BaseException
      └─ Unrecorded              the test asked for something that replay cannot give
          ├─ CassetteMiss        an HTTP request that the cassette doesn't hold
@@ -14,9 +15,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from llmkit.errors import LLMError
+
+if TYPE_CHECKING:
+    from llmkit.recording.leaks import Leak
 
 
 class RecordingError(LLMError):
@@ -49,3 +55,22 @@ class CassetteMiss(Unrecorded):
 
 class NetworkSealed(Unrecorded):
     """Traffic that would have left the machine while the network is sealed."""
+
+
+class SecretLeak(RecordingError):
+    """What was about to be written to ``path`` holds ``leaks``; nothing was written. The message shows no secret."""
+
+    def __init__(self, leaks: Sequence[Leak], path: Path | None = None) -> None:
+        self.leaks = tuple(leaks)
+        self.path = path
+        listed = "".join(f"\n  {leak}" for leak in self.leaks)
+        super().__init__(
+            f"{len(self.leaks)} secret{'s' * (len(self.leaks) != 1)} found, nothing was written"
+            f"{f' to {path}' if path else ''}:{listed}\n"
+            "Keep it out of the prompt or the reply; or put it into an environment variable whose name ends in _KEY, "
+            "_TOKEN or _SECRET, so that it is known and scrubbed; or, if it is none, allow it: "
+            "llmkit_allowed_secrets = <digest>: <reason>"
+        )
+
+    def __reduce__(self) -> tuple[type[SecretLeak], tuple[tuple[Leak, ...], Path | None]]:
+        return type(self), (self.leaks, self.path)

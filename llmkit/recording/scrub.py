@@ -1,44 +1,60 @@
 """Taking secrets out of what is about to be written, and out of what is asked before it is matched.
 
-Three ways, each on every part of an interaction: by place (credential headers, query keys, form, multipart and JSON
-fields), by value (what the environment, the requests and the replies name as credentials, wherever it is echoed), and
-by shape (key and organization formats). Scrubbing twice changes nothing.
+By place (credential headers, query keys, form, multipart and JSON fields: ``credential_places``), and by value: what
+the environment, the requests and the replies name as credentials goes wherever it is echoed, in every encoding
+(``disguises``), compressed, and split over the events of a stream (``deltas``). Organizations, projects and masked
+keys go by shape. A key that nothing names stays: ``leaks`` finds it, and then nothing is written. Scrubbing twice
+changes nothing.
+
+A request whose Content-Encoding can be undone is kept decoded, without that header: so it is readable, and what
+compresses differently compares alike.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import json
 import os
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from urllib.parse import parse_qsl, quote, quote_plus, unquote, unquote_plus, urlencode, urlsplit, urlunsplit
+from itertools import accumulate, pairwise
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from llmkit.recording.interaction import Request, Response
+from llmkit.recording import content_coding, deltas
+from llmkit.recording.credential_places import (
+    CREDENTIAL_NAMES,
+    DROPPED_HEADERS,
+    SHORTEST_COOKIE,
+    field_spans,
+    field_values,
+    header_values,
+    is_credential_header,
+    is_credential_name,
+    uri_values,
+)
+from llmkit.recording.deltas import Span
+from llmkit.recording.disguises import disguises
+from llmkit.recording.interaction import Chunk, Headers, Request, Response, header
+
+__all__ = [
+    "CREDENTIAL_NAMES",
+    "CREDENTIAL_VARIABLES",
+    "REDACTED",
+    "URL_HEADERS",
+    "Scrubber",
+    "body_text",
+    "credentials",
+    "is_credential_header",
+    "is_credential_name",
+    "realigned",
+]
 
 REDACTED = "REDACTED"
-
-CREDENTIAL_NAMES = frozenset(
-    {
-        "access_token", "api_key", "api_token", "apikey", "auth", "authorization", "client_assertion",
-        "client_secret", "cookie", "id_token", "ocp_apim_subscription_key", "openai_organization", "openai_project",
-        "passphrase", "passwd", "password", "private_key", "proxy_authorization", "pwd", "refresh_token", "secret",
-        "secret_access_key", "security_token", "session_token", "sig", "signature", "subscription_key",
-        "subscription_token", "x_amz_credential", "x_amz_security_token", "x_amz_signature",
-    }
-)  # fmt: skip
-"""Names of headers, query keys and fields that hold a credential; however they are spelled, and with ``x-`` before."""
 
 CREDENTIAL_VARIABLES = re.compile(r"(^|_)(KEY|TOKEN|SECRET|PAT|ORG_ID|PROJECT_ID)$|PASSWORD$", re.IGNORECASE)
 """Environment variables whose value is taken out wherever it stands."""
 
-_SQUEEZED_NAMES = frozenset(name.replace("_", "") for name in CREDENTIAL_NAMES)
-_CREDENTIAL_HEADER = re.compile(
-    r"(^|[-_])(\w*key|token|secret|auth|authorization|authenticate|signature(-256)?|csrftoken|session(-?id)?)$"
-)
-_DROPPED_HEADERS = frozenset({"set-cookie", "set-cookie2"})
 URL_HEADERS = frozenset(
     {"azure-asyncoperation", "content-location", "link", "location", "operation-location", "referer"}
 )
@@ -46,35 +62,17 @@ URL_HEADERS = frozenset(
 _NOISE = frozenset({"accept-encoding", "connection", "content-length", "host", "transfer-encoding", "user-agent"})
 _NOISE_PREFIX = "x-stainless-"
 
-# a field's name in snake_case, kebab-case or camelCase
-_FIELDS = "|".join(
-    name.replace("_", "[-_]?") for name in sorted(CREDENTIAL_NAMES - {"auth", "cookie", "secret", "sig", "signature"})
-)
-# in JSON, and in JSON inside a JSON text, where every quote has a backslash
-_JSON_FIELD = re.compile(rf'((\\*)"(?:{_FIELDS})\2"\s*:\s*\2")((?:(?!\2")(?:[^"\\]|\\.))+)(\2")', re.IGNORECASE)
-_FORM_FIELD = re.compile(
-    rf"(^|[&?;#]|%3F|%26)((?:x[-_])?(?:{_FIELDS}|assertion))(=|%3D)((?:(?!%26)[^&\s\"'])+)", re.IGNORECASE
-)
-# OpenAI Realtime's client secrets
-_WRAPPED_FIELD = re.compile(rf'("(?:{_FIELDS})"\s*:\s*\{{\s*"value"\s*:\s*")([^"]+)(")', re.IGNORECASE)
 # query keys that hold a credential here and a page or an airport there: only what looks like a secret goes
 _AMBIGUOUS_KEYS = frozenset({"code", "key", "token"})
-_PART_FIELD = re.compile(
-    rf'(name="(?:{_FIELDS})"(?:\r?\n[^\r\n]+)*\r?\n\r?\n)(.+?)(\r?\n--)', re.IGNORECASE | re.DOTALL
-)
-# a digit or a mask of stars tells a key from a hyphenated word such as sk-learn-is-a-library
-_SHAPES = (
-    (re.compile(r"\bsk-(?=[\w*-]*[\d*])[\w*-]{16,}"), f"sk-{REDACTED}"),
-    (re.compile(r"\bek_(?=\w*\d)\w{16,}"), f"ek_{REDACTED}"),
-    (re.compile(r"\borg-(?=\w*\d)\w{16,}"), f"org-{REDACTED}"),
-    (re.compile(r"\bproj_(?=\w*\d)\w{16,}"), f"proj_{REDACTED}"),
-    (re.compile(r"\bAIza[\w-]{30,}"), f"AIza{REDACTED}"),
-    (re.compile(r"\b(gh[pousr]_|github_pat_)\w{20,}"), f"\\g<1>{REDACTED}"),
-    (re.compile(r"\bAKIA[A-Z0-9]{16}\b"), f"AKIA{REDACTED}"),
-    (re.compile(r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"), f"jwt-{REDACTED}"),
-)
+# what is no key, but says whose it is: a server's error messages have them. The group goes
+_SHAPES = {
+    "org-": re.compile(r"\borg-(?=\w*\d)(\w{16,})"),
+    "proj_": re.compile(r"\bproj_(?=\w*\d)(\w{16,})"),
+    "**": re.compile(r"\bsk-(?=[\w-]*\*\*)([\w*-]{8,})"),
+}
+_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_MOST_LAYERS = 3
 _SHORTEST_SECRET = 8
-_SHORTEST_COOKIE = 16
 _LONGEST_WORD = 20
 
 
@@ -95,7 +93,8 @@ class Scrubber:
         return self if found <= self.secrets else Scrubber(self.secrets | found)
 
     def request(self, request: Request) -> Request:
-        """Return ``request`` without secrets and without headers that differ from machine to machine."""
+        """Return ``request`` decoded, without secrets and without headers that differ from machine to machine."""
+        request = _decoded(request)
         knowing = self.knowing(credentials(request))
         headers = {name: values for name, values in request.headers.items() if not _is_noise(name)}
         return replace(
@@ -106,9 +105,17 @@ class Scrubber:
         )
 
     def response(self, response: Response) -> Response:
-        """Return ``response`` without secrets."""
+        """Return ``response`` without secrets; the lengths of its chunks fit its new body."""
         knowing = self.knowing(credentials(response))
-        return replace(response, headers=knowing.headers(response.headers), body=knowing.body(response.body))
+        body = knowing.body(response.body)
+        return replace(
+            response,
+            reason=knowing.text(response.reason),
+            headers=knowing.headers(response.headers),
+            body=body,
+            ended=knowing.text(response.ended),
+            chunks=realigned(response.chunks, response.body, body),
+        )
 
     def uri(self, uri: str) -> str:
         """Return ``uri`` without user info, and with the values of credential keys and known secrets replaced."""
@@ -120,96 +127,138 @@ class Scrubber:
         return self.text(urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, fragment)))
 
     def text(self, text: str) -> str:
-        """Return ``text`` with every known secret, and all that has the shape of one, replaced."""
-        for secret in sorted(self.secrets, key=len, reverse=True):
-            for spelling in _spellings(secret):
-                text = text.replace(spelling, REDACTED)
-        for shape, replacement in _SHAPES:
-            text = shape.sub(replacement, text)
-        return text
+        """Return ``text`` with every known secret, organization, project and masked key replaced."""
+        return _hidden(text, self._spans(text))
 
-    def body(self, body: bytes) -> bytes:
-        """Return ``body`` scrubbed as text and by field; bytes that are no UTF-8 are scrubbed byte for byte."""
-        encoding = "utf-8"
-        try:
-            text = body.decode(encoding)
-        except UnicodeDecodeError:
-            encoding = "latin-1"  # gives every byte back as it was
-            text = body.decode(encoding)
-        text = _JSON_FIELD.sub(rf"\g<1>{REDACTED}\g<4>", text)
-        text = _WRAPPED_FIELD.sub(rf"\g<1>{REDACTED}\g<3>", text)
-        text = _FORM_FIELD.sub(rf"\g<1>\g<2>\g<3>{REDACTED}", text)
-        text = _PART_FIELD.sub(rf"\g<1>{REDACTED}\g<3>", text)
-        return self.text(text).encode(encoding)
+    def body(self, body: bytes, *, _layers: int = _MOST_LAYERS) -> bytes:
+        """Return ``body`` scrubbed as text and by field; bytes that are no text are scrubbed byte for byte.
 
-    def headers(self, headers: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+        A compressed body that holds a secret comes back decompressed, any other as it is.
+        """
+        if _layers and (plain := decompressed(body)) is not None:
+            scrubbed = self.body(plain, _layers=_layers - 1)
+            return body if scrubbed == plain else scrubbed
+        text, encoding = body_text(body)
+        scrubbed_text = _hidden(text, self._body_spans(text))
+        if deltas.is_stream(text):
+            scrubbed_text = deltas.hidden(scrubbed_text, self._new_spans, REDACTED)
+        return body if scrubbed_text == text else scrubbed_text.encode(encoding)
+
+    def headers(self, headers: Headers) -> dict[str, list[str]]:
         """Return ``headers`` without cookies that are set, and with the values of credentials replaced."""
         return {
             name: [self._header(name.lower(), value) for value in values]
             for name, values in headers.items()
-            if name.lower() not in _DROPPED_HEADERS
+            if name.lower() not in DROPPED_HEADERS
         }
 
     def _header(self, name: str, value: str) -> str:
         if is_credential_header(name):
             return REDACTED
         value = self.uri(value) if name in URL_HEADERS else value
-        return self.text(_FORM_FIELD.sub(rf"\g<1>\g<2>\g<3>{REDACTED}", value))
+        return _hidden(value, self._body_spans(value))
 
+    def _spans(self, text: str) -> Iterator[Span]:
+        yield from disguises(self.secrets).spans(text)
+        for hint, shape in _SHAPES.items():
+            if hint in text:
+                yield from (found.span(1) for found in shape.finditer(text))
 
-def is_credential_header(name: str) -> bool:
-    """Tell whether a header called ``name`` holds a credential."""
-    return is_credential_name(name) or bool(_CREDENTIAL_HEADER.search(name.lower()))
+    def _body_spans(self, text: str) -> Iterator[Span]:
+        yield from field_spans(text)
+        yield from self._spans(text)
 
-
-def is_credential_name(name: str) -> bool:
-    """Tell whether a query key or field called ``name`` holds a credential, whose value is not compared either."""
-    squeezed = name.lower().replace("-", "").replace("_", "")
-    return squeezed in _SQUEEZED_NAMES or squeezed.removeprefix("x") in _SQUEEZED_NAMES
+    def _new_spans(self, text: str) -> list[Span]:
+        return [span for span in _merged(self._body_spans(text)) if text[slice(*span)] != REDACTED]
 
 
 def credentials(message: Request | Response) -> Iterator[str]:
     """Yield the credentials that a request or reply itself names: in headers, cookies, query, user info and fields."""
     for name, values in message.headers.items():
         for value in values:
-            yield from _header_credentials(name.lower(), value)
+            yield from header_values(name.lower(), value)
     if isinstance(message, Request):
-        parts = urlsplit(message.uri)
-        yield parts.password or ""
-        yield from (value for key, value in parse_qsl(parts.query) if is_credential_name(key))
-    text = _text(message.body)
-    for pattern, group in ((_JSON_FIELD, 3), (_WRAPPED_FIELD, 2), (_FORM_FIELD, 4), (_PART_FIELD, 2)):
-        for found in pattern.finditer(text):
-            yield from (found[group], unquote_plus(found[group]))
+        yield from uri_values(message.uri)
+        message = _decoded(message)
+    text, _ = body_text(message.body)
+    yield from field_values(text)
+    for joined in deltas.joined(text):
+        yield from field_values(joined.text)
 
 
-def _header_credentials(name: str, value: str) -> Iterator[str]:
-    if name in ("cookie", *_DROPPED_HEADERS):
-        pairs = value.split(";") if name == "cookie" else [value.partition(";")[0]]
-        values = [pair.partition("=")[2].strip() for pair in pairs]
-        # a cookie may say "dark-mode" or a date: only what is long enough for a session goes
-        yield from (spelled for one in values if len(one) >= _SHORTEST_COOKIE for spelled in (one, unquote(one)))
-    elif is_credential_header(name):
-        scheme, _, token = value.rpartition(" ")  # "Bearer <token>"
-        yield token
-        yield from re.findall(r'"([^"]+)"', value)
-        if scheme.lower() == "basic":
-            yield _password(token)
+def body_text(body: bytes) -> tuple[str, str]:
+    """Return ``body`` as a text, and the encoding that gives its bytes back: UTF-8, UTF-16 or else Latin-1."""
+    for encoding in _encodings(body):
+        try:
+            return body.decode(encoding), encoding
+        except UnicodeDecodeError:
+            continue
+    return body.decode("latin-1"), "latin-1"
 
 
-def _password(basic: str) -> str:
-    """Return the password of Basic authentication."""
-    try:
-        return base64.b64decode(basic).decode("utf-8", "replace").partition(":")[2]
-    except ValueError:
-        return ""
+def decompressed(body: bytes) -> bytes | None:
+    """Return what is compressed in ``body``, which begins like gzip or zstd; None if it is neither or broken."""
+    coding = next((coding for magic, coding in _MAGIC.items() if body.startswith(magic)), None)
+    if coding is None:
+        return None
+    plain = content_coding.decoded(Response(status=200, headers={"content-encoding": [coding]}, body=body))
+    return None if plain.headers else plain.body
 
 
-def _text(body: bytes) -> str:
-    try:
-        return body.decode("utf-8")
-    except UnicodeDecodeError:
-        return body.decode("latin-1")
+def realigned(chunks: tuple[Chunk, ...], before: bytes, after: bytes) -> tuple[Chunk, ...]:
+    """Return ``chunks`` of the body ``before`` with the lengths that they have in ``after``.
+
+    A boundary keeps its line and its column, as far as the new line reaches; where lines were lost, its share of the
+    whole. A chunk of which nothing is left goes.
+    """
+    if before == after or not chunks:
+        return chunks
+    ends = list(accumulate(length for _, length in chunks))
+    moved = _moved(ends, before, after)
+    moved[-1] = len(after)
+    lengths = [end - start for start, end in pairwise((0, *accumulate(moved, max)))]
+    return tuple((at_ms, length) for (at_ms, _), length in zip(chunks, lengths, strict=True) if length)
+
+
+def _moved(offsets: Sequence[int], before: bytes, after: bytes) -> list[int]:
+    old, new = (
+        list(accumulate(map(len, body.split(b"\n")), lambda at, line: at + line + 1, initial=0))
+        for body in (before, after)
+    )
+    if len(old) != len(new):
+        return [offset * len(after) // max(len(before), 1) for offset in offsets]
+    lines = [min(bisect_right(old, offset), len(old) - 1) - 1 for offset in offsets]
+    return [min(new[line] + offset - old[line], new[line + 1] - 1) for line, offset in zip(lines, offsets, strict=True)]
+
+
+def _decoded(request: Request) -> Request:
+    """Undo the Content-Encoding of ``request``, as far as this installation can."""
+    if not header(request.headers, "content-encoding"):
+        return request
+    plain = content_coding.decoded(Response(status=200, headers=request.headers, body=request.body))
+    return replace(request, headers=plain.headers, body=plain.body)
+
+
+def _encodings(body: bytes) -> Iterator[str]:
+    # an ASCII character in UTF-16 has a zero byte; no text in UTF-8 has one
+    if b"\0" in body[:4] or body.startswith((b"\xff\xfe", b"\xfe\xff")):
+        yield "utf-16-be" if body.startswith((b"\0", b"\xfe\xff")) else "utf-16-le"
+    yield "utf-8"
+
+
+def _hidden(text: str, spans: Iterable[Span]) -> str:
+    return deltas.edited(text, ((span, REDACTED) for span in spans))
+
+
+def _merged(spans: Iterable[Span]) -> Iterator[Span]:
+    """Yield ``spans`` in order, those that overlap as one."""
+    start = end = 0
+    for first, last in sorted(spans):
+        if first >= end and end:
+            yield start, end
+        start, end = (first, last) if first >= end else (start, max(end, last))
+    if end:
+        yield start, end
 
 
 def _scrubbed_query(query: str) -> str:
@@ -221,15 +270,10 @@ def _scrubbed_query(query: str) -> str:
 def _scrubbed_value(key: str, value: str) -> str:
     if is_credential_name(key):
         return REDACTED
-    if key.lower() in _AMBIGUOUS_KEYS and len(value) >= _SHORTEST_COOKIE and _is_telling(value):
+    if key.lower() in _AMBIGUOUS_KEYS and len(value) >= SHORTEST_COOKIE and _is_telling(value):
         # two pages of a listing stay apart
         return f"{REDACTED}-{hashlib.sha256(value.encode()).hexdigest()[:4]}"
     return value
-
-
-def _spellings(secret: str) -> set[str]:
-    encoded = {secret, quote(secret, safe=""), quote(secret), quote_plus(secret), json.dumps(secret)[1:-1]}
-    return encoded | {re.sub(r"%[0-9A-F]{2}", lambda escape: escape[0].lower(), one) for one in encoded}
 
 
 def _is_telling(value: str) -> bool:
