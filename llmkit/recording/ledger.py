@@ -112,7 +112,7 @@ def usage_of(response: Response) -> Usage:
         return Usage()
     if text.lstrip().startswith("{"):
         return _usage(_object(text)) or Usage()
-    events = (_object(line[5:]) for line in reversed(text.splitlines()) if line.startswith("data:"))
+    events = (_object(line[5:]) for line in reversed(text.split("\n")) if line.startswith("data:"))
     return next((usage for event in events if (usage := _usage(event))), Usage())
 
 

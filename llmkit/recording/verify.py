@@ -8,14 +8,28 @@ dimension of vectors and the grammar of a stream (https://platform.openai.com/do
 from __future__ import annotations
 
 import itertools
-import json
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, KeysView, Mapping, Sequence, Sized
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, TypeVar
+from typing import Any
 
 from llmkit.recording.content_coding import decoded
+from llmkit.recording.grammar import (
+    NO_JSON,
+    TURNS,
+    Frame,
+    choices_of,
+    faults_of_chunks,
+    faults_of_events,
+    frames_of,
+    index_of,
+    is_json,
+    joined,
+    message_of,
+    name_of,
+    only,
+    parsed,
+)  # fmt: skip
 from llmkit.recording.interaction import Response, header
 
 _ABSENT = "absent"
@@ -24,8 +38,6 @@ _NULLABLE = frozenset({
     "system_fingerprint",
 })  # fmt: skip
 _PADDING = frozenset({"obfuscation"})
-_TURNS = frozenset({"annotations", "audio", "content", "function_call", "refusal", "tool_calls"})
-"""Fields of a message that depend on how the model chose to finish."""
 _OPAQUE = frozenset({"action", "input", "metadata", "parameters", "schema"})
 """Objects with keys of the user's or the model's own choosing."""
 _CHOSEN = frozenset({"annotations", "output", "tools"})
@@ -106,19 +118,10 @@ def _bodies(recorded: Response, live: Response) -> Iterator[Drift]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Frame:
-    """One server-sent event: its name, its data, and that as JSON, or None if it is none."""
-
-    event: str
-    data: str
-    value: Any = None
-
-
-@dataclass(frozen=True, slots=True)
 class _Body:
     kind: str
     value: object = None
-    frames: Sequence[_Frame] = ()
+    frames: Sequence[Frame] = ()
 
     @classmethod
     def of(cls, response: Response) -> _Body:
@@ -128,34 +131,12 @@ class _Body:
             return cls("not JSON")
         if not text.strip():
             return cls("empty")
-        if (value := _parsed(text)) is not _NO_JSON:
+        if (value := parsed(text)) is not NO_JSON:
             return cls("JSON", value)
         is_stream = "event-stream" in header(response.headers, "content-type")
         if is_stream or text.lstrip().startswith(("data:", "event:", ":")):
-            return cls("an event stream", frames=list(_frames(text, is_cut=bool(response.ended))))
+            return cls("an event stream", frames=list(frames_of(text, is_cut=bool(response.ended))))
         return cls("not JSON")
-
-
-_NO_JSON = object()
-
-
-def _parsed(text: str) -> object:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return _NO_JSON
-
-
-def _frames(text: str, *, is_cut: bool) -> Iterator[_Frame]:
-    """Parse an event stream; of a stream that was cut, the event that it was cut in is left out."""
-    blocks = re.split(r"\r\n\r\n|\n\n|\r\r", text)
-    for block in blocks[:-1] if is_cut else blocks:
-        lines = [line.partition(":") for line in block.splitlines()]
-        event = next((value.strip() for name, _, value in lines if name == "event"), "")
-        data = "\n".join(value.removeprefix(" ") for name, _, value in lines if name == "data")
-        if event or data:
-            value = _parsed(data)
-            yield _Frame(event, data, None if value is _NO_JSON else value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +163,7 @@ class _Comparison:
             is_union=is_union,
             is_partial=is_partial,
             is_turned=_finishes(recorded) != _finishes(live),
-            is_wordless=any(_part(c).get("tool_calls") or _part(c).get("refusal") for c in _choices(live)),
+            is_wordless=any(message_of(c).get("tool_calls") or message_of(c).get("refusal") for c in choices_of(live)),
             is_underway=_statuses(recorded) != _statuses(live),
         )
 
@@ -194,8 +175,8 @@ class _Comparison:
         yield from self._strings(recorded, live, where, key)
         if key in _OPAQUE or depth > _DEEPEST:
             return
-        yield from self._objects(_only(dict, recorded), _only(dict, live), where, depth)
-        yield from self._arrays(_only(list, recorded), _only(list, live), where, key, depth)
+        yield from self._objects(only(dict, recorded), only(dict, live), where, depth)
+        yield from self._arrays(only(list, recorded), only(list, live), where, key, depth)
 
     def _kinds(self, recorded: Sequence[object], live: Sequence[object], where: str, key: str) -> Iterator[Drift]:
         before, now = _kinds(recorded), _kinds(live)
@@ -212,7 +193,7 @@ class _Comparison:
             yield Drift(tier, where or "body", _named(before), _named(now))
 
     def _strings(self, recorded: Sequence[object], live: Sequence[object], where: str, key: str) -> Iterator[Drift]:
-        before, now = ({value for value in _only(str, values) if value} for values in (recorded, live))
+        before, now = ({value for value in only(str, values) if value} for values in (recorded, live))
         if not (before and now):
             return
         is_error = where.endswith("error.code")
@@ -221,7 +202,7 @@ class _Comparison:
                 tier = Tier.BREAKING if key in _FIXED or is_error else Tier.NOTABLE
                 yield Drift(tier, where, _quoted(before), _quoted(now))
         elif key == "arguments" and not self.is_union:
-            if all(map(_is_json, before)) and not all(map(_is_json, now)):
+            if all(map(is_json, before)) and not all(map(is_json, now)):
                 yield Drift(Tier.BREAKING, where, "JSON", "not JSON")
         elif key == "embedding":
             yield from _dimensions(before, now, where, "characters")
@@ -253,7 +234,7 @@ class _Comparison:
         if key == "embedding":
             yield from _dimensions(recorded, live, where, "numbers")
             return
-        before, now = _joined(recorded), _joined(live)
+        before, now = joined(recorded), joined(live)
         if bool(before) != bool(now) or (len(before) != len(now) and self._is_counted(before, key)):
             yield Drift(self._tier_of_count(before, now, key), where or "body", _count(before), _count(now))
         if before and now:
@@ -284,13 +265,13 @@ class _Comparison:
 
     def _tier_of_missing(self, key: str, *, is_null: bool = True) -> Tier:
         """Return the tier for a field that is null now or, having been null if ``is_null``, is gone."""
-        is_expected = (self.is_turned and key in _TURNS) or (self.is_wordless and key == "content")
+        is_expected = (self.is_turned and key in TURNS) or (self.is_wordless and key == "content")
         is_expected = is_expected or key in _PADDING or (is_null and (key in _NULLABLE or self.is_underway))
         return Tier.NOTABLE if is_expected else Tier.BREAKING
 
 
-def _streams(recorded: Sequence[_Frame], live: Sequence[_Frame], *, is_partial: bool) -> Iterator[Drift]:
-    faults: Callable[..., dict[str, str]] = _faults_of_named if _is_named(recorded) else _faults_of_chunks
+def _streams(recorded: Sequence[Frame], live: Sequence[Frame], *, is_partial: bool) -> Iterator[Drift]:
+    faults: Callable[..., dict[str, str]] = faults_of_events if _is_named(recorded) else faults_of_chunks
     before, now = (faults(frames, is_whole=not is_partial) for frames in (recorded, live))
     yield from (
         Drift(Tier.BREAKING, where, before.get(where, "in order"), fault)
@@ -301,7 +282,7 @@ def _streams(recorded: Sequence[_Frame], live: Sequence[_Frame], *, is_partial: 
         yield from _named_events(recorded, live, is_partial=is_partial)
         return
     chunks = [[frame.value for frame in frames if frame.value is not None] for frames in (recorded, live)]
-    indices = [dict.fromkeys(choice.get("index", 0) for choice in _choices(values)) for values in chunks]
+    indices = [dict.fromkeys(map(index_of, choices_of(values))) for values in chunks]
     missing = [] if is_partial else [index for index in indices[0] if index not in indices[1]]
     yield from (Drift(Tier.BREAKING, f"choices[{index}]", "a choice", _ABSENT) for index in missing)
     if all(chunks):
@@ -309,116 +290,11 @@ def _streams(recorded: Sequence[_Frame], live: Sequence[_Frame], *, is_partial: 
         yield from comparison.values(chunks[0], chunks[1], "")
 
 
-def _is_named(frames: Sequence[_Frame]) -> bool:
-    return any(_name(frame).startswith("response.") for frame in frames)
+def _is_named(frames: Sequence[Frame]) -> bool:
+    return any(name_of(frame).startswith("response.") for frame in frames)
 
 
-def _name(frame: _Frame) -> str:
-    kind = frame.value.get("type") if isinstance(frame.value, dict) else None
-    return frame.event or (kind if isinstance(kind, str) else "")
-
-
-def _faults_of_chunks(frames: Sequence[_Frame], *, is_whole: bool) -> dict[str, str]:
-    """Return what breaks the grammar of a stream of chunks, by where it does."""
-    done = [index for index, frame in enumerate(frames) if frame.data.strip() == "[DONE]"]
-    faults = _faults_of_frames([frame for frame in frames if frame.data.strip() != "[DONE]"])
-    if is_whole and not done:
-        faults["[DONE]"] = "missing"
-    elif done and done[0] != len(frames) - 1:
-        faults["[DONE]"] = "not the end"
-    chunks = [frame.value for frame in frames if isinstance(frame.value, dict)]
-    by_index: dict[object, _Choice] = {}
-    for chunk in chunks:
-        for choice in _choices([chunk]):
-            by_index.setdefault(choice.get("index", 0), _Choice()).take(choice)
-        if chunk.get("usage") and any(not choice.finishes for choice in by_index.values()):
-            faults["usage"] = "before the finish_reason"  # of a service that reports it with each chunk
-    for index, taken in by_index.items():
-        faults |= {f"choices[{index}]{where}": fault for where, fault in taken.faults(is_whole=is_whole)}
-    return faults
-
-
-def _faults_of_frames(frames: Sequence[_Frame]) -> dict[str, str]:
-    faults = {}
-    if any(frame.value is None for frame in frames):
-        faults["data"] = "not JSON"
-    if any(isinstance(frame.value, dict) and frame.value.get("error") for frame in frames):
-        faults["error"] = "in the stream"
-    return faults
-
-
-@dataclass(slots=True)
-class _Choice:
-    """One choice of a stream of chunks, as it comes in."""
-
-    finishes: list[str] = field(default_factory=list)
-    has_begun: bool = False
-    has_role: bool = True
-    goes_on: bool = False
-    arguments: dict[object, str] = field(default_factory=dict)
-
-    def take(self, choice: Mapping[str, Any]) -> None:
-        delta = choice.get("delta")
-        if isinstance(delta, dict):
-            self.has_role = self.has_role if self.has_begun else "role" in delta
-            self.has_begun = True
-        says = any(_part(choice).get(name) for name in _TURNS) or bool(choice.get("text"))
-        self.goes_on = self.goes_on or (says and bool(self.finishes))
-        if isinstance(finish := choice.get("finish_reason"), str):
-            self.finishes.append(finish)
-        for call in _only(dict, _part(choice).get("tool_calls") or []):
-            function, index = call.get("function"), call.get("index", 0)
-            piece = function.get("arguments") if isinstance(function, dict) else None
-            self.arguments[index] = self.arguments.get(index, "") + (piece if isinstance(piece, str) else "")
-
-    def faults(self, *, is_whole: bool) -> Iterator[tuple[str, str]]:
-        if not self.has_role:
-            yield ".delta.role", "not in the first delta"
-        if self.goes_on:
-            yield ".delta", "goes on after the finish_reason"
-        if len(self.finishes) > 1:
-            yield ".finish_reason", "more than once"
-        if is_whole and not self.finishes:
-            yield ".finish_reason", "missing"
-        if is_whole and "length" not in self.finishes and not all(map(_is_json, self.arguments.values())):
-            yield ".delta.tool_calls[*].function.arguments", "not JSON"
-
-
-_ENDS = ("response.completed", "response.incomplete", "response.failed", "response.cancelled", "error")
-_PAIRS = ("response.output_item", "response.content_part", "response.reasoning_summary_part")
-
-
-def _faults_of_named(frames: Sequence[_Frame], *, is_whole: bool) -> dict[str, str]:
-    """Return what breaks the grammar of a stream of the Responses API, by where it does."""
-    faults = _faults_of_frames([frame for frame in frames if frame.data.strip() != "[DONE]"])
-    names = [_name(frame) for frame in frames]
-    if names and names[0] not in ("response.created", "response.queued"):
-        faults["the first event"] = repr(names[0])
-    if is_whole and (not names or names[-1] not in _ENDS):
-        faults["the end"] = "missing"
-    faults |= {name: "in the stream" for name in ("response.failed", "error") if name in names}
-    values = [frame.value for frame in frames if isinstance(frame.value, dict)]
-    if any(value.get("type", name) != name for value, name in zip(values, names, strict=False)):
-        faults["type"] = "not the name of the event"
-    numbers = [n for value in values if isinstance(n := value.get("sequence_number"), int)]
-    if any(later <= earlier for earlier, later in itertools.pairwise(numbers)):
-        faults["sequence_number"] = "not ascending"
-    return faults | dict(_unpaired(names, is_whole=is_whole))
-
-
-def _unpaired(names: Sequence[str], *, is_whole: bool) -> Iterator[tuple[str, str]]:
-    for pair in _PAIRS:
-        steps = [(name == f"{pair}.added") - (name == f"{pair}.done") for name in names]
-        if any(sum(steps[:end]) < 0 for end in range(1, len(steps) + 1)):
-            yield f"{pair}.done", f"before {pair}.added"
-        if is_whole and sum(steps) > 0:
-            yield f"{pair}.done", "missing"
-    for name in {name for name in names if name.endswith(".delta")} if is_whole else ():
-        if name.removesuffix("delta") + "done" not in names:
-            yield name.removesuffix("delta") + "done", "missing"
-
-
-def _named_events(recorded: Sequence[_Frame], live: Sequence[_Frame], *, is_partial: bool) -> Iterator[Drift]:
+def _named_events(recorded: Sequence[Frame], live: Sequence[Frame], *, is_partial: bool) -> Iterator[Drift]:
     before, now = _by_event(recorded), _by_event(live)
     for event, values in before.items():
         if event in now:
@@ -427,7 +303,7 @@ def _named_events(recorded: Sequence[_Frame], live: Sequence[_Frame], *, is_part
             tier = Tier.NOTABLE if _is_of_choice(event, before, now) else Tier.BREAKING
             yield Drift(tier, _label(event), "an event", _ABSENT)
     yield from (Drift(Tier.ADDED, _label(event), _ABSENT, "an event") for event in now if event not in before)
-    known = {_name(frame) for frame in recorded}
+    known = {name_of(frame) for frame in recorded}
     for first, then in [] if is_partial else _transitions(live) - _transitions(recorded):
         if {first, then} <= known:
             yield Drift(Tier.NOTABLE, then, f"never after {first}", f"after {first}")
@@ -437,14 +313,14 @@ _Event = tuple[str, str]
 """The name of an event, and the type of the item or part that it is about, if that is in it."""
 
 
-def _by_event(frames: Sequence[_Frame]) -> dict[_Event, list[Any]]:
+def _by_event(frames: Sequence[Frame]) -> dict[_Event, list[Any]]:
     found: dict[_Event, list[Any]] = {}
     for frame in frames:
         if isinstance(frame.value, dict):
             about = frame.value.get("item") or frame.value.get("part")
             kind = about.get("type", "") if isinstance(about, dict) else ""
             value = {key: value for key, value in frame.value.items() if key != "type"}
-            found.setdefault((_name(frame), str(kind)), []).append(value)
+            found.setdefault((name_of(frame), str(kind)), []).append(value)
     return found
 
 
@@ -463,38 +339,17 @@ def _label(event: _Event) -> str:
     return f"{name} ({kind})" if kind else name
 
 
-def _transitions(frames: Sequence[_Frame]) -> KeysView[tuple[str, str]]:
-    names = [_name(frame) for frame in frames]
+def _transitions(frames: Sequence[Frame]) -> KeysView[tuple[str, str]]:
+    names = [name_of(frame) for frame in frames]
     return dict.fromkeys((first, then) for first, then in itertools.pairwise(names) if first != then).keys()
 
 
-def _choices(values: Iterable[object]) -> list[dict[str, Any]]:
-    return _only(dict, _joined(_only(list, [value.get("choices") for value in _only(dict, values)])))
-
-
-def _part(choice: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the message of ``choice``, or the piece of one."""
-    part = choice.get("message") or choice.get("delta")
-    return part if isinstance(part, dict) else {}
-
-
 def _finishes(values: Iterable[object]) -> set[str]:
-    return set(_only(str, [choice.get("finish_reason") for choice in _choices(values)]))
+    return set(only(str, [choice.get("finish_reason") for choice in choices_of(values)]))
 
 
 def _statuses(values: Iterable[object]) -> set[str]:
-    return set(_only(str, [value.get("status") for value in _only(dict, values)]))
-
-
-_T = TypeVar("_T")
-
-
-def _only(kind: type[_T], values: Iterable[object]) -> list[_T]:
-    return [value for value in values if isinstance(value, kind)]
-
-
-def _joined(lists: Iterable[list[Any]]) -> list[Any]:
-    return [item for items in lists for item in items]
+    return set(only(str, [value.get("status") for value in only(dict, values)]))
 
 
 def _by_type(items: Sequence[Any]) -> dict[str, list[Any]]:
@@ -538,10 +393,6 @@ def _quoted(values: Iterable[str]) -> str:
 
 def _count(items: Sequence[object]) -> str:
     return f"{len(items)} items" if items else "empty"
-
-
-def _is_json(text: str) -> bool:
-    return _parsed(text) is not _NO_JSON
 
 
 def _below(where: str, key: str) -> str:
