@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from urllib.parse import parse_qsl, unquote, unquote_plus, urlsplit
 
@@ -36,6 +36,7 @@ _CREDENTIAL_HEADER = re.compile(
     r"(^|[-_])(\w*key|token|secret|auth|authorization|authenticate|signature(-256)?|csrftoken|session(-?id)?)$"
 )
 _LONGEST_NAME = 48
+_LONG = 100_000
 
 # what follows the last word of such a name; it begins with the rarer thing, and so passes over most of a text
 _LAST_WORDS = (
@@ -65,8 +66,18 @@ def is_credential_header(name: str) -> bool:
     return is_credential_name(name) or bool(_CREDENTIAL_HEADER.search(name.lower()))
 
 
-def field_spans(text: str) -> Iterator[Span]:
-    """Yield where the values of credential fields stand: of JSON, at any depth of quoting, of forms and multipart."""
+def field_spans(text: str) -> Sequence[Span]:
+    """Return where the values of credential fields stand: of JSON, at any depth of quoting, of forms and multipart."""
+    return _recent_field_spans(text) if len(text) < _LONG else tuple(_field_spans(text))
+
+
+# a request is looked through for what it names, and again for what is to go
+@lru_cache(maxsize=8)
+def _recent_field_spans(text: str) -> tuple[Span, ...]:
+    return tuple(_field_spans(text))
+
+
+def _field_spans(text: str) -> Iterator[Span]:
     for after in _AFTER_A_NAME.finditer(text):
         found = _value_after(text, after.start())
         if found is not None:

@@ -34,7 +34,7 @@ _BEGIN = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrtbf])|(?<=\\u[\dA-Fa-f]{4})|(?<=%[\dA-Fa
 # the block of a private key: line breaks may be escaped, and headers stand before what is encrypted
 _PEM = (
     r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----(?:\s|\\+[nr])*"
-    r"((?:(?:Proc-Type|Version|Comment|Hash):|[A-Za-z0-9+/=]{8})(?:[^-]|-(?!----))*(?:-----END [A-Z0-9 ]*-----)?)"
+    r"((?:(?:Proc-Type|Version|Comment|Hash):|[A-Za-z0-9+/=]{8})(?:[^-\"]|-(?!----))*(?:-----END [A-Z0-9 ]*-----)?)"
 )
 
 
