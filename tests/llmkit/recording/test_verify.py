@@ -444,7 +444,8 @@ def values_with(names: list[str]) -> st.SearchStrategy[Any]:
 json_values = values_with(["a", "b", "id", "text", "items", "object", "usage", "choices"])
 wild_values = values_with([
     "arguments", "choices", "content", "data", "delta", "embedding", "error", "finish_reason", "function", "index",
-    "item", "message", "metadata", "output", "part", "response", "sequence_number", "status", "tool_calls", "type", "usage",
+    "item", "message", "metadata", "output", "part", "response", "sequence_number", "status", "tool_calls", "type",
+    "usage",
 ])  # fmt: skip
 
 
