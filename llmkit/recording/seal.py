@@ -1,30 +1,34 @@
 """The network seal: while it is closed, nothing leaves the machine.
 
-One audit hook (PEP 578) sees every connection and datagram that CPython's sockets make, however they are reached:
-``connect``, ``connect_ex``, ``sendto``, ``sendmsg``, name look-ups, asyncio, threads, at import and at collection time.
-An audit hook can't be taken out again, so there is one a process, and it asks for the seal that is closed just now.
+An audit hook sees all that CPython's sockets do, however they are reached: ``connect``, ``connect_ex``, ``sendto``,
+``sendmsg``, name look-ups, asyncio, threads, at import and at collection time. uvloop's loops are patched, and child
+processes inherit a seal of their own (`llmkit.recording.sealing` says how, and which can escape it).
 """
 
 from __future__ import annotations
 
-import _socket
-import socket
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from llmkit.recording.addresses import Address, is_loopback
+from llmkit.recording.addresses import Address
 from llmkit.recording.errors import NetworkSealed
+from llmkit.recording.sealing import children, hook
+from llmkit.recording.sealing.policy import Policy
+from llmkit.recording.sealing.report import Report
 
-_LOOKUPS = ("socket.getaddrinfo", "socket.gethostbyname")
-_REVERSE_LOOKUPS = ("socket.gethostbyaddr", "socket.getnameinfo")
-_TRAFFIC = ("socket.connect", "socket.sendto", "socket.sendmsg")
+_BY_NAME = (
+    "To let a host through, name it in llmkit_allowed_hosts (pytest's configuration file) or mark the test with "
+    "@pytest.mark.live"
+)
 
 
 class Seal:
     """Lets traffic through to this machine and to ``allowed_hosts`` only.
 
     ``is_allowed`` has the last word on an address of this machine. What was refused is kept in ``refused``, so that
-    a test whose code swallowed the error still fails.
+    a test whose code swallowed the error still fails; `refused_children` adds what child processes were refused.
+    ``report`` is the path by which a seal in a child process tells its parent.
     """
 
     def __init__(
@@ -33,11 +37,13 @@ class Seal:
         is_allowed: Callable[[Address], bool] = lambda _: True,
         allowed_hosts: frozenset[str] = frozenset(),
         error: type[NetworkSealed] = NetworkSealed,
+        report: str = "",
     ) -> None:
-        self._is_allowed = is_allowed
-        self._allowed_hosts = set(allowed_hosts)
-        self._resolved: set[str] = set()
+        self.policy = Policy(is_allowed=is_allowed, allowed_hosts=allowed_hosts)
         self._error = error
+        self._report = Report(report) if report else None
+        self._is_inherited = bool(report)
+        self._process = os.getpid()
         self.refused: list[NetworkSealed] = []
 
     @property
@@ -46,108 +52,107 @@ class Seal:
         return self in _closed
 
     def close(self) -> None:
-        """Close the seal for the whole process, until `open`; closing twice is closing once."""
-        if not _hook_is_in:
-            _put_hook_in()
-        if self not in _closed:
-            _closed.append(self)
+        """Close the seal for the whole process and for children that it starts, until `open`.
+
+        Closing twice is closing once. A process that closes a seal of its own takes over from its parent.
+        """
+        if self in _closed:
+            return
+        if not self._is_inherited and (heirloom := inherited()) is not None:
+            heirloom.open()
+        if self._report is None:
+            self._report = Report()
+        _closed.append(self)
+        hook.post(self)
+        children.cover(self._inheritance())
 
     def open(self) -> None:
         """Let traffic through again, as far as no other seal is closed (a test run inside a test run has its own)."""
-        if self in _closed:
-            _closed.remove(self)
+        if self not in _closed:
+            return
+        _closed.remove(self)
+        hook.relieve(self)
+        children.cover(_closed[-1]._inheritance() if _closed else None)  # noqa: SLF001 - of this class
+
+    def refused_children(self) -> list[NetworkSealed]:
+        """Return what child processes were refused since this was last asked, and keep it in ``refused``."""
+        if self._report is None or self._is_child:
+            return []
+        told = self._report.unread()
+        errors = [self._error(_of_child(process, what)) for process, what in told]
+        self.refused += errors
+        return errors
 
     def check_host(self, host: object) -> None:
         """Raise `NetworkSealed` if looking up ``host`` would leave the machine."""
-        name = _text(host)
-        if name in self._allowed_hosts:
-            self._allow_addresses_of(name)
-        elif not is_loopback(name) and not _is_literal(name):
-            self._refuse(f"looking up the host {name!r}")
+        if self._decides:
+            self._refuse(self.policy.on_lookup(host))
 
     def check_reverse(self, address: object) -> None:
         """Raise `NetworkSealed` if looking up the name of ``address`` would leave the machine."""
-        host = _text(address[0] if isinstance(address, tuple) else address)
-        if not is_loopback(host) and host not in self._allowed_hosts:
-            self._refuse(f"looking up the name of {host!r}")
-
-    def _allow_addresses_of(self, name: str) -> None:
-        if name in self._resolved:
-            return
-        self._resolved.add(name)
-        try:
-            found = socket.getaddrinfo(name, None)
-        except OSError:
-            return  # whoever asked for it gets the same error
-        self._allowed_hosts |= {str(address[0]) for *_, address in found}
+        if self._decides:
+            self._refuse(self.policy.on_reverse(address))
 
     def check_address(self, family: int, address: object) -> None:
         """Raise `NetworkSealed` if traffic to ``address``, of a socket of ``family``, would leave the machine."""
-        if family not in (socket.AF_INET, socket.AF_INET6) or not isinstance(address, tuple):
-            return  # local by nature, or a datagram on a connected socket: that was checked when it connected
-        found = Address.at(str(address[0]), int(address[1]))
-        if found.host in self._allowed_hosts:
-            return
-        if not found.is_local:
-            self._refuse(f"traffic to {found.host} port {found.port}")
-        elif not self._is_allowed(found):
-            self._refuse(f"traffic to the provider at localhost port {found.port}")
+        if self._decides:
+            self._refuse(self.policy.on_traffic(family, address))
+
+    @property
+    def _decides(self) -> bool:
+        """Whether this is the innermost of the seals that are closed."""
+        return _closed[-1:] == [self]
+
+    @property
+    def _is_child(self) -> bool:
+        """Whether this process started sealed, or was forked while it was."""
+        return self._is_inherited or self._process != os.getpid()
 
     def _refuse(self, what: str) -> None:
-        error = self._error(
-            f"the network is sealed: {what} was refused. pytest replays what tests ask over HTTP and lets nothing else "
-            "out; `pytest --record` opens the network for them. What is asked while tests are imported or collected "
-            "can't be recorded: move it into a fixture or a test. To let a host through, name it in "
-            "llmkit_allowed_hosts (pytest's configuration file) or mark the test with @pytest.mark.live"
-        )
+        if not what:
+            return
+        error = self._error(_of_child(os.getpid(), what) if self._is_child else _of_test(what))
         self.refused.append(error)
+        if self._is_child and self._report is not None:
+            self._report.add(what)
         raise error
+
+    def _inheritance(self) -> children.Inheritance:
+        report = self._report.path if self._report is not None else ""
+        policy = self.policy
+        return children.Inheritance(allowed_hosts=policy.allowed_hosts, is_allowed=policy.is_allowed, report=report)
 
 
 _closed: list[Seal] = []
-_hook_is_in = False
 
 
-def _put_hook_in() -> None:
-    global _hook_is_in
-    sys.addaudithook(_watch)
-    _hook_is_in = True
+def inherit(*, report: str, allowed_hosts: Iterable[str], refused_ports: Iterable[int]) -> Seal:
+    """Close and return the seal of a child process: ``refused_ports`` of this machine are a provider's."""
+    refused = {Address("localhost", port) for port in refused_ports}
+    seal = Seal(
+        is_allowed=lambda address: address not in refused, allowed_hosts=frozenset(allowed_hosts), report=report
+    )
+    seal.close()
+    return seal
 
 
-def _watch(event: str, args: tuple[object, ...]) -> None:
-    if not _closed or not event.startswith("socket."):
-        return
-    if event in _LOOKUPS:
-        _closed[-1].check_host(args[0])
-    elif event in _REVERSE_LOOKUPS:
-        _closed[-1].check_reverse(args[0])
-    elif event in _TRAFFIC:
-        _check_socket(event, args[0], args[1])
+def inherited() -> Seal | None:
+    """Return the seal that a sealed parent has put on this process, for who takes over from it and opens it."""
+    begun = sys.modules.get("llmkit_inherited_seal")
+    seal: Seal | None = begun.load() if begun is not None else None
+    return seal
 
 
-def _check_socket(event: str, sock: object, address: object) -> None:
-    assert isinstance(sock, _socket.socket)  # noqa: S101 - what these events carry
-    try:
-        _closed[-1].check_address(sock.family, address)
-    except NetworkSealed:
-        if event == "socket.connect":
-            sock.close()  # socket.create_connection would close it after an OSError only
-        raise
+def _of_test(what: str) -> str:
+    return (
+        f"the network is sealed: {what} was refused. pytest replays what tests ask over HTTP and lets nothing else "
+        "out; `pytest --record` opens the network for them. What is asked while tests are imported or collected "
+        f"can't be recorded: move it into a fixture or a test. {_BY_NAME}"
+    )
 
 
-_watch.__cantrace__ = True  # type: ignore[attr-defined]  # lets coverage and debuggers see into the hook
-
-
-def _text(host: object) -> str:
-    return host.decode("ascii", "replace") if isinstance(host, bytes) else str(host or "")
-
-
-def _is_literal(name: str) -> bool:
-    """Tell an IP literal, whose look-up stays on the machine: it is judged when traffic goes to it."""
-    for family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            socket.inet_pton(family, name.partition("%")[0])
-        except OSError:
-            continue
-        return True
-    return False
+def _of_child(process: int, what: str) -> str:
+    return (
+        f"the network is sealed: {what} was refused in the child process {process}. What a child process asks can't be "
+        f"recorded: give it a server of this machine (the fixture mockserver). {_BY_NAME}"
+    )
