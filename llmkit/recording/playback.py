@@ -83,7 +83,7 @@ def kind_of(response: Response) -> Kind:
     if not response.ended or response.was_left:
         return cast("Kind", response.ended)
     kind = response.ended.partition(": ")[0]
-    return cast("Kind", kind) if kind in _BROKEN else "aborted"
+    return next((one for one in _BROKEN if one == kind), "aborted")
 
 
 def error_of(response: Response) -> tuple[str, str]:

@@ -1,8 +1,8 @@
 """How requests of HTTP clients reach the tape that is playing: one module a client.
 
 A stub asks the `Deck` whether a request concerns a tape. If not, the request passes untouched; else the tape replays
-it, refuses it, or keeps a place for the live reply. httpx, httpx2, urllib3 (and so requests) and http.client (and so
-urllib) have stubs of our own; aiohttp goes through vcrpy's, as do the clients that only vcrpy knows. Transports that
+it, refuses it, or keeps a place for the live reply. httpx, httpx2, urllib3 (and so requests), http.client (and so
+urllib) and aiohttp have stubs of our own; the clients that only vcrpy knows go through vcrpy's. Transports that
 call an application in the same process (ASGI, WSGI, mock) never leave the machine and are left alone.
 """
 
@@ -22,8 +22,8 @@ OWN_CLIENTS = ("aiohttp", "httplib", "httpx", "httpx2", "requests", "urllib3")
 """The clients whose patches are made here, by vcrpy's names for them."""
 
 
-def patches(deck: Deck, vcr_cassette: object) -> Iterator[Patch]:
-    """Yield the patches that lead the installed clients to ``deck``; vcrpy's stub gets ``vcr_cassette``."""
+def patches(deck: Deck, _vcr_cassette: object = None) -> Iterator[Patch]:
+    """Yield the patches that lead the installed clients to ``deck``."""
     yield from http_client.patches(deck)
     for name in ("httpx", "httpx2"):
         if module := _installed(name):
@@ -31,7 +31,7 @@ def patches(deck: Deck, vcr_cassette: object) -> Iterator[Patch]:
     if module := _installed("urllib3"):
         yield from urllib3_client.patches(deck, module)
     if module := _installed("aiohttp"):
-        yield from aiohttp_client.patches(deck, module, vcr_cassette)
+        yield from aiohttp_client.patches(deck, module)
 
 
 def _installed(name: str) -> ModuleType | None:

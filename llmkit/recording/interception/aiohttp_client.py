@@ -1,50 +1,156 @@
-"""aiohttp: vcrpy's stub, after a body has been brought to the bytes that are sent."""
+"""aiohttp: its own code sends each request and reads each reply, on a connection that is overheard or of our own.
+
+So redirects, cookies, decompression, timeouts and middlewares are aiohttp's, live and on replay.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import http.client
+import io
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from llmkit.recording.deck import Deck
+from llmkit.recording.interaction import Request, Response
+from llmkit.recording.interception.wire import Heard, Listener, Overheard, listed
+from llmkit.recording.take import Asked
+from llmkit.recording.tape import Tape
+
+_NO_BODY = (204, 304)
 
 
-def patches(deck: Deck, module: Any, vcr_cassette: object) -> Iterator[tuple[object, str, object]]:
-    """Yield the patch of the session, at the place where vcrpy patches it too."""
-    session = module.ClientSession
-    yield session, "_request", _request(deck, vcr_cassette, session._request)  # noqa: SLF001 - there is no public seam
+def patches(deck: Deck, module: Any) -> Iterator[tuple[object, str, object]]:
+    """Yield the patch of the connector, where a request that is ready to be sent gets its connection."""
+    from llmkit.recording.interception import aiohttp_replay  # imports aiohttp
+
+    connector = module.connector.BaseConnector
+    yield connector, "connect", _connect(deck, connector.connect, aiohttp_replay.connection)
 
 
-def _request(deck: Deck, vcr_cassette: object, real: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    from vcr.stubs import aiohttp_stubs  # imports aiohttp
-
-    recorded_request = aiohttp_stubs.vcr_request(vcr_cassette, real)
-
+def _connect(
+    deck: Deck, real: Callable[..., Awaitable[Any]], replay: Callable[..., Any]
+) -> Callable[..., Awaitable[Any]]:
     @functools.wraps(real)
-    async def request(session: Any, method: str, url: Any, **options: Any) -> Any:
+    async def connect(connector: Any, req: Any, *args: Any, **options: Any) -> Any:
         __tracebackhide__ = True
-        absolute = str(session._build_url(url))  # noqa: SLF001 - knows the session's base_url
-        if deck.tape_for(absolute) is None:
-            return await real(session, method, url, **options)
-        return await recorded_request(session, method, absolute, **await _with_bytes(session, options))
+        tape = deck.tape_for(str(req.url))
+        if tape is None or "Upgrade" in req.headers:  # a websocket is no request with a reply
+            return await real(connector, req, *args, **options)
+        live = functools.partial(real, connector, req, *args, **options)
+        asked = tape.ask(await _asked(req))
+        recorded = tape.play(asked)
+        if recorded is None:
+            take = tape.take(asked)  # in the order of asking, whichever connection is there first
+            return _overheard(await live(), take, req)
+        if tape.is_verifying:
+            await _verify(tape, asked, recorded, req, live)
+        return replay(connector, req, recorded, tape)
 
-    return request
+    return connect
 
 
-async def _with_bytes(session: Any, options: dict[str, Any]) -> dict[str, Any]:
-    """Bring ``json`` and form ``data`` to the bytes and headers that aiohttp would send."""
-    from aiohttp import FormData, JsonPayload
+async def _asked(req: Any) -> Request:
+    body = await req.body.as_bytes() if req.body else b""  # an upload from a generator is kept for the sending
+    return Request(method=req.method, uri=str(req.url), headers=listed(req.headers.items()), body=body)
 
-    data, json = options.get("data"), options.get("json")
-    if json is not None and data is None:
-        payload: Any = JsonPayload(json, dumps=session.json_serialize)
-    elif isinstance(data, FormData):
-        payload = data()
-    elif isinstance(data, (dict, list, tuple)):
-        payload = FormData(data)()
-    else:
-        return options
-    headers = session._prepare_headers(options.get("headers"))  # noqa: SLF001 - knows the session's headers
-    headers.setdefault("Content-Type", payload.headers["Content-Type"])
-    rest = {name: value for name, value in options.items() if name != "json"}
-    return {**rest, "data": await payload.as_bytes(), "headers": headers}
+
+async def _verify(tape: Tape, asked: Asked, recorded: Response, req: Any, live: Callable[[], Awaitable[Any]]) -> None:
+    connection = _overheard(await live(), heard := Heard(), req)
+    connection.protocol.set_response_params(
+        skip_payload=req.method == "HEAD", read_until_eof=True, auto_decompress=False
+    )
+    reply = await req.send(connection)
+    try:
+        await reply.start(connection)
+        await reply.read()
+    except Exception:
+        if not heard.has_begun:
+            raise
+    finally:
+        reply.close()
+    tape.compare(asked, recorded, heard.response)
+
+
+def _overheard(connection: Any, listener: Listener, req: Any) -> Any:
+    """Return the live ``connection``; what comes on it for ``req`` is heard."""
+    tap = _Tap(connection.protocol, listener, req.method)
+    connection.transport.set_protocol(tap)
+    connection.add_callback(tap.leave)
+    return connection
+
+
+class _Tap(asyncio.Protocol):
+    """Stands between a transport and aiohttp's protocol for the time of one reply."""
+
+    def __init__(self, protocol: Any, listener: Listener, method: str) -> None:
+        self._protocol = protocol
+        self._transport = protocol.transport
+        self._listener = listener
+        self._method = method
+        self._head = b""
+        self._body: Overheard | None = None
+        self._is_closed = False
+
+    def data_received(self, data: bytes) -> None:
+        rest = data if self._body is not None else self._read_head(data)
+        if self._body is not None:
+            self._body.feed(rest)
+            self._let_go_at_the_end()
+        self._protocol.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        return bool(self._protocol.eof_received())
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._body is not None and self._protocol.transport is not None:
+            self._body.end(exc)
+        self._protocol.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._protocol.resume_writing()
+
+    def leave(self) -> None:
+        """Take note that aiohttp gives the connection back, if the reply is not over: the error says why."""
+        error = self._protocol.exception() or sys.exc_info()[1]
+        if self._body is None or self._body.is_over:
+            return
+        if isinstance(error, (asyncio.CancelledError, TimeoutError)):
+            self._body.end(error)
+        else:
+            self._body.leave()
+
+    def _let_go_at_the_end(self) -> None:
+        if self._body is not None and self._body.is_over and not self._transport.is_closing():
+            self._transport.set_protocol(self._protocol)
+
+    def _read_head(self, data: bytes) -> bytes:
+        """Read ``data`` as a part of the head; return what comes after it."""
+        self._head += data
+        head, end, rest = self._head.partition(b"\r\n\r\n")
+        if not end:
+            return b""
+        status_line, _, lines = head.partition(b"\r\n")
+        _, status, reason = (*status_line.decode("latin-1").split(" ", 2), "")[:3]
+        if status.startswith("1"):  # 100 Continue and 103 Early Hints come before the reply
+            self._head = b""
+            return self._read_head(rest)
+        headers = http.client.parse_headers(io.BytesIO(lines + b"\r\n\r\n"))
+        self._begin(int(status), reason, headers)
+        return rest
+
+    def _begin(self, status: int, reason: str, headers: http.client.HTTPMessage) -> None:
+        self._listener.begin(status, reason, listed(headers.items()))
+        is_chunked = "chunked" in headers.get("Transfer-Encoding", "").lower()
+        length = headers.get("Content-Length", "")
+        has_none = self._method == "HEAD" or status in _NO_BODY
+        self._body = Overheard(
+            self._listener,
+            is_chunked=is_chunked and not has_none,
+            length=0 if has_none else int(length) if length.isdigit() and not is_chunked else None,
+        )

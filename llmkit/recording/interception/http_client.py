@@ -16,10 +16,11 @@ from typing import Any
 
 from llmkit.recording.deck import Deck
 from llmkit.recording.interaction import Request, Response
-from llmkit.recording.interception.pauses import Pace, speed_of
+from llmkit.recording.interception.pauses import Pace
 from llmkit.recording.interception.wire import Heard, Listener, Overheard, as_sent, listed
 from llmkit.recording.playback import end_delay_s, error_of, kind_of
-from llmkit.recording.tape import Asked, Tape
+from llmkit.recording.take import Asked
+from llmkit.recording.tape import Tape
 
 LISTENER = "_llmkit_listener"
 """The attribute of a connection that says who is to hear its next reply."""
@@ -74,7 +75,7 @@ def _prepare(connection: Any, tape: Tape, asked: Asked, send: _Send, getresponse
     if recorded is None:
         setattr(connection, LISTENER, tape.take(asked))
         return
-    if getattr(tape, "is_verifying", False):
+    if tape.is_verifying:
         _verify(connection, tape, asked, recorded, send, getresponse)
     connection.sock = Played(recorded, tape, asked.sent.method, instead_of=connection.sock)
 
@@ -91,7 +92,7 @@ def _verify(
             raise
     finally:
         connection.close()
-    compare(tape, asked, recorded, heard)
+    tape.compare(asked, recorded, heard.response)
 
 
 def _putrequest(deck: Deck, real: Callable[..., None]) -> Callable[..., None]:
@@ -132,7 +133,7 @@ def _settle(connection: Any, collected: _Collected, getresponse: _GetResponse) -
     _prepare(connection, collected.tape, asked, functools.partial(connection.send, collected.sent), getresponse)
     if not isinstance(connection.sock, Played):
         connection.send(collected.sent)
-    elif getattr(collected.tape, "is_verifying", False):  # then a reply was read already, and one more is wanted
+    elif collected.tape.is_verifying:  # then a reply was read already, and one more is wanted
         connection.putrequest(collected.method, collected.url)
         connection.endheaders()
 
@@ -145,11 +146,6 @@ def overheard(connection: Any, reply: http.client.HTTPResponse) -> http.client.H
         body = Overheard(listener, is_chunked=bool(reply.chunked), length=reply.length)
         reply.fp = io.BufferedReader(_Tee(reply.fp, body))
     return reply
-
-
-def compare(tape: Any, asked: Asked, recorded: Response, heard: Heard) -> None:
-    """Let ``tape`` compare what was ``recorded`` with what was ``heard``."""
-    tape.compare(asked, recorded, heard.response)
 
 
 class _Tee(io.RawIOBase):
@@ -247,10 +243,10 @@ class Played(_Stand):
         return io.BufferedReader(_Replay(self._data()))
 
     def close(self) -> None:
-        """Leave the real socket: here a reply takes the connection over, as its headers say, and that was no real one."""
+        """Leave the real socket, though the recorded reply says that its connection is used up."""
 
     def _data(self) -> Iterator[bytes]:
-        pace, speed = Pace(), speed_of(self._tape)
+        pace, speed = Pace(), self._tape.speed
         for delay_s, data in as_sent(self._recorded, self._method, speed):
             pace.wait(delay_s)
             yield data

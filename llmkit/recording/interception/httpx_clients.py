@@ -5,14 +5,15 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from llmkit.recording.deck import Deck
 from llmkit.recording.interaction import CANCELLED, CLOSED, Request, Response
-from llmkit.recording.interception.pauses import Pace, speed_of
+from llmkit.recording.interception.pauses import Pace
 from llmkit.recording.interception.wire import Heard, Listener, listed
 from llmkit.recording.playback import end_delay_s, ended_as, error_of, head_delay_s, kind_of, pieces
-from llmkit.recording.tape import Asked, Tape
+from llmkit.recording.tape import Tape
 
 _CORES = {"httpx": "httpcore", "httpx2": "httpcore2"}
 _ERRORS = {"aborted": "RemoteProtocolError", "reset": "ReadError", "timeout": "ReadTimeout"}
@@ -49,9 +50,10 @@ def _handle_request(deck: Deck, module: Any, real: Callable[[Any, Any], Any]) ->
         if recorded is None:
             take = tape.take(asked)
             return _teed(module, real(transport, request), take)
-        if getattr(tape, "is_verifying", False):
-            _compare(tape, asked, recorded, _heard(_teed(module, real(transport, request), heard := Heard()), heard))
-        Pace().wait(head_delay_s(recorded, speed_of(tape)))
+        if tape.is_verifying:
+            live = _teed(module, real(transport, request), heard := Heard())
+            tape.compare(asked, recorded, _heard(live, heard))
+        Pace().wait(head_delay_s(recorded, tape.speed))
         return _replayed(module, recorded, tape)
 
     return handle_request
@@ -74,10 +76,10 @@ def _handle_async_request(
         if recorded is None:
             take = tape.take(asked)
             return _teed(module, await real(transport, request), take)
-        if getattr(tape, "is_verifying", False):
+        if tape.is_verifying:
             live = _teed(module, await real(transport, request), heard := Heard())
-            _compare(tape, asked, recorded, await _async_heard(live, heard))
-        await Pace().async_wait(head_delay_s(recorded, speed_of(tape)))
+            tape.compare(asked, recorded, await _async_heard(live, heard))
+        await Pace().async_wait(head_delay_s(recorded, tape.speed))
         return _replayed(module, recorded, tape)
 
     return handle_async_request
@@ -86,10 +88,6 @@ def _handle_async_request(
 def _asked(request: Any) -> Request:
     headers = listed(request.headers.multi_items())
     return Request(method=request.method, uri=str(request.url), headers=headers, body=request.content)
-
-
-def _compare(tape: Any, asked: Asked, recorded: Response, live: Response) -> None:
-    tape.compare(asked, recorded, live)
 
 
 def _heard(live: Any, heard: Heard) -> Response:
@@ -141,28 +139,16 @@ def _tee(module: Any) -> Any:
             self._listener = listener
 
         def __iter__(self) -> Iterator[bytes]:
-            try:
+            with _to_the_end(self._listener):
                 for chunk in self._live:
                     self._listener.add(chunk)
                     yield chunk
-            except GeneratorExit:
-                raise  # between two chunks: `close` follows
-            except BaseException as error:
-                self._listener.finish(_ended_by(error))
-                raise
-            self._listener.finish()
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
-            try:
+            with _to_the_end(self._listener):
                 async for chunk in self._live:
                     self._listener.add(chunk)
                     yield chunk
-            except GeneratorExit:
-                raise  # between two chunks: `aclose` follows
-            except BaseException as error:
-                self._listener.finish(_ended_by(error))
-                raise
-            self._listener.finish()
 
         def close(self) -> None:
             self._live.close()
@@ -177,13 +163,23 @@ def _tee(module: Any) -> Any:
     return Tee
 
 
-def _ended_by(error: BaseException) -> str:
-    return ended_as(error) if isinstance(error, Exception) else CANCELLED
+@contextmanager
+def _to_the_end(listener: Listener) -> Iterator[None]:
+    """Tell ``listener`` how the reading of a body ended, unless that was between two chunks: then `close` follows."""
+    try:
+        yield
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        listener.finish(ended_as(error) if isinstance(error, Exception) else CANCELLED)
+        raise
+    listener.finish()
 
 
 @functools.cache
 def _played(module: Any) -> Any:
     """Return the stream class for ``module`` that plays a recorded body, piece by piece, to the end that it had."""
+    core = importlib.import_module(_CORES[module.__name__])  # whose errors the module makes its own of
 
     class Played(module.SyncByteStream, module.AsyncByteStream):  # type: ignore[misc]  # of either module
         def __init__(self, recorded: Response, tape: Tape) -> None:
@@ -191,7 +187,7 @@ def _played(module: Any) -> Any:
             self._tape = tape
 
         def __iter__(self) -> Iterator[bytes]:
-            pace, speed = Pace(), speed_of(self._tape)
+            pace, speed = Pace(), self._tape.speed
             for delay_s, piece in pieces(self._recorded, speed):
                 pace.wait(delay_s)
                 yield piece
@@ -199,7 +195,7 @@ def _played(module: Any) -> Any:
             self._end()
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
-            pace, speed = Pace(), speed_of(self._tape)
+            pace, speed = Pace(), self._tape.speed
             for delay_s, piece in pieces(self._recorded, speed):
                 await pace.async_wait(delay_s)
                 yield piece
@@ -210,6 +206,7 @@ def _played(module: Any) -> Any:
             if self._recorded.was_left:
                 raise self._tape.left_off(self._recorded)
             if self._recorded.ended:
-                raise getattr(module, _ERRORS[kind_of(self._recorded)])(error_of(self._recorded)[1])
+                name, message = _ERRORS[kind_of(self._recorded)], error_of(self._recorded)[1]
+                raise getattr(module, name)(message) from getattr(core, name)(message)
 
     return Played

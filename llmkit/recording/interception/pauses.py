@@ -10,8 +10,6 @@ import asyncio
 import sys
 import time
 
-from llmkit.recording.tape import Tape
-
 _sleep = time.sleep
 _asyncio_sleep = asyncio.sleep
 
@@ -29,7 +27,7 @@ class Pace:
             _sleep(left_s)
 
     async def async_wait(self, seconds: float) -> None:
-        """Wait as `wait` does, under asyncio or trio; even where there is nothing to wait for, others get their turn."""
+        """Wait as `wait` does, under asyncio or trio; with nothing to wait for, others still get their turn."""
         left_s = self.left_s(seconds)
         trio = sys.modules.get("trio")
         if trio is not None and trio.lowlevel.in_trio_task():
@@ -43,8 +41,3 @@ class Pace:
             return 0.0
         self._due_s += seconds
         return max(0.0, self._due_s - time.monotonic())
-
-
-def speed_of(tape: Tape) -> float:
-    """Return how fast ``tape`` plays: 0 is at once, 1 as recorded."""
-    return float(getattr(tape, "speed", 0.0))

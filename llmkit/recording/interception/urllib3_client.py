@@ -9,9 +9,10 @@ from typing import Any
 
 from llmkit.recording.deck import Deck
 from llmkit.recording.interaction import Request, Response
-from llmkit.recording.interception.http_client import LISTENER, Played, body_bytes, compare
+from llmkit.recording.interception.http_client import LISTENER, Played, body_bytes
 from llmkit.recording.interception.wire import Heard
-from llmkit.recording.tape import Asked, Tape
+from llmkit.recording.take import Asked
+from llmkit.recording.tape import Tape
 
 _PUT_OFF = "_llmkit_proxy_put_off"
 _Call = dict[str, Any]
@@ -58,7 +59,7 @@ def _make_request(
         recorded = tape.play(asked)
         if recorded is None:
             return _live(real, prepare_proxy, call, tape.take(asked))
-        if getattr(tape, "is_verifying", False):
+        if tape.is_verifying:
             _verify(module, tape, asked, recorded, functools.partial(_live, real, prepare_proxy, call))
         stand = module.connection.HTTPConnection(pool.host, pool.port)  # never connected; its code reads the reply
         stand.sock = Played(recorded, tape, call["method"])
@@ -87,7 +88,7 @@ def _verify(module: Any, tape: Tape, asked: Asked, recorded: Response, send: Cal
         pass  # it was heard
     finally:
         live.close()
-    compare(tape, asked, recorded, heard)
+    tape.compare(asked, recorded, heard.response)
 
 
 def _absolute(pool: Any, url: str) -> str:

@@ -148,7 +148,7 @@ class Overheard:
 
 
 def as_sent(response: Response, method: str, speed: float) -> Iterator[tuple[float, bytes]]:
-    """Yield the head, each piece and, of a body that is whole, its end, as on the wire; and the wait before, in seconds.
+    """Yield the head, each piece and, of a whole body, its end, as on the wire; and the seconds to wait before each.
 
     ``method`` is that of the request: what answers HEAD tells of a body and has none.
     """

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import socket
+import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -14,9 +16,17 @@ import pytest
 
 from llmkit.pytest_plugin import NetworkAllowance
 
+GATE, ABORT, RESET, STALL = "gate", "abort", "reset", "stall"
+"""Steps of `Upstream.script` that are no chunks: wait until the test lets one more pass; hang up; break the connection;
+say nothing more."""
+
 
 class Upstream(ThreadingHTTPServer):
-    """Stands for the real API; ``seen`` and ``raw`` are the bodies it got, ``proceed`` releases a held stream."""
+    """Stands for the real API; ``seen`` and ``raw`` are the bodies it got, ``proceed`` releases a held stream.
+
+    Where it has a ``script``, that is how it answers every POST, in HTTP chunks with ``script_headers``. ``gate`` lets
+    steps pass; ``gave_up`` tells that one waited in vain.
+    """
 
     daemon_threads = True
     request_queue_size = 128
@@ -26,6 +36,10 @@ class Upstream(ThreadingHTTPServer):
         self.seen: list[Any] = []
         self.raw: list[bytes] = []
         self.proceed = threading.Event()
+        self.script: Iterable[bytes | str] = ()
+        self.script_headers = {"Content-Type": "text/event-stream"}
+        self.gate = threading.Semaphore(0)
+        self.gave_up = False
 
     @property
     def port(self) -> int:
@@ -65,7 +79,9 @@ class _Handler(BaseHTTPRequestHandler):
         except ValueError:
             body = raw.decode("utf-8", "replace")
         self.server.seen.append(body)
-        if isinstance(body, dict) and body.get("stream"):
+        if self.server.script:
+            self._follow_script()
+        elif isinstance(body, dict) and body.get("stream"):
             self._stream(body)
         else:
             self._answer(_completion(len(self.server.seen), body, self.headers.get("Authorization", "")))
@@ -99,6 +115,39 @@ class _Handler(BaseHTTPRequestHandler):
         self._frame(_chunk(body["model"], {}, "stop"))
         self._write(b"data: [DONE]\n\n")
         self._write(b"")
+
+    def _follow_script(self) -> None:
+        is_chunked = "Content-Length" not in self.server.script_headers
+        self.send_response(200)
+        for name, value in self.server.script_headers.items():
+            self.send_header(name, value)
+        if is_chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for step in self.server.script:
+            try:
+                if isinstance(step, bytes):
+                    self._write(step) if is_chunked else self.wfile.write(step)
+                elif self._is_last(step):
+                    return
+            except OSError:
+                return  # the client has left
+        if is_chunked:
+            self._write(b"")
+
+    def _is_last(self, step: str) -> bool:
+        if step == GATE:
+            self.server.gave_up |= not self.server.gate.acquire(timeout=20)
+            return False
+        self.close_connection = True
+        if step == ABORT:
+            self.connection.shutdown(socket.SHUT_RDWR)
+        elif step == RESET:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            os.close(self.connection.detach())
+        else:
+            self.server.proceed.wait(20)
+        return True
 
     def _frame(self, event: dict[str, Any]) -> None:
         self._write(f"data: {json.dumps(event, ensure_ascii=False)}\n\n".encode())
@@ -135,6 +184,7 @@ def upstream(network_allowance: NetworkAllowance) -> Iterator[Upstream]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield server
+    server.proceed.set()
     server.shutdown()
     server.server_close()
     thread.join()
