@@ -303,10 +303,9 @@ def _named_events(recorded: Sequence[Frame], live: Sequence[Frame], *, is_partia
             tier = Tier.NOTABLE if _is_of_choice(event, before, now) else Tier.BREAKING
             yield Drift(tier, _label(event), "an event", _ABSENT)
     yield from (Drift(Tier.ADDED, _label(event), _ABSENT, "an event") for event in now if event not in before)
-    known = {name_of(frame) for frame in recorded}
-    for first, then in [] if is_partial else _transitions(live) - _transitions(recorded):
-        if {first, then} <= known:
-            yield Drift(Tier.NOTABLE, then, f"never after {first}", f"after {first}")
+    shared = {name for name, _ in before} & {name for name, _ in now}
+    for first, then in [] if is_partial else _transitions(live, shared) - _transitions(recorded, shared):
+        yield Drift(Tier.NOTABLE, then, f"never after {first}", f"after {first}")
 
 
 _Event = tuple[str, str]
@@ -339,8 +338,9 @@ def _label(event: _Event) -> str:
     return f"{name} ({kind})" if kind else name
 
 
-def _transitions(frames: Sequence[Frame]) -> KeysView[tuple[str, str]]:
-    names = [name_of(frame) for frame in frames]
+def _transitions(frames: Sequence[Frame], shared: Collection[str]) -> KeysView[tuple[str, str]]:
+    """Return which of the events ``shared`` by both streams follow which others."""
+    names = [name for frame in frames if (name := name_of(frame)) in shared]
     return dict.fromkeys((first, then) for first, then in itertools.pairwise(names) if first != then).keys()
 
 

@@ -250,6 +250,10 @@ def test_the_facts_of_an_interaction_fit_a_line() -> None:
     )
 
 
+def test_a_listing_of_chats_is_no_chat() -> None:
+    assert facts(interaction("/chat/completions", b"", {"data": []}, method="GET")).surface == "/v1/chat/completions"
+
+
 def test_an_azure_deployment_is_the_model_that_was_asked() -> None:
     uri = "https://mine.openai.azure.com/openai/deployments/my-gpt/chat/completions?api-version=2024-10-21"
     body = sse({"model": "", "choices": []}, {"model": "gpt-4o", "choices": []})

@@ -5,6 +5,7 @@ import gzip
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -194,6 +195,10 @@ def test_fewer_vectors_are_breaking() -> None:
     assert tiers(drifts({"data": [one, one]}, {"data": [one]})) == {"data": Tier.BREAKING}
 
 
+def test_a_listing_may_be_shorter() -> None:
+    assert drifts({"data": [{"id": "a"}, {"id": "b"}]}, {"data": [{"id": "a"}]}) == []
+
+
 def test_metadata_may_have_any_keys() -> None:
     assert drifts({"metadata": {"a": 1}}, {"metadata": {"b": "x"}}) == []
 
@@ -278,6 +283,11 @@ def test_line_ends_and_comments_are_no_drift() -> None:
     assert compare(sse(STREAM), reply(b": ping\r\n\r\n" + live.body, content_type="text/event-stream")) == []
 
 
+def test_a_stream_is_known_without_its_content_type() -> None:
+    bare = [replace(sse(events), headers={}) for events in (STREAM, STREAM[:-1])]
+    assert tiers(compare(*bare)) == {"[DONE]": Tier.BREAKING}
+
+
 def test_a_line_separator_inside_a_text_ends_no_line() -> None:
     events = [*STREAM[:1], json.dumps(chunk({"content": "a\u2028b\x85c"}), ensure_ascii=False), *STREAM[3:]]
     assert streamed(events) == {}
@@ -327,6 +337,7 @@ def test_the_arguments_of_a_streamed_tool_call_are_read_as_one() -> None:
     assert streamed(calling("{", "}"), calling("{}")) == {}
     where = "choices[0].delta.tool_calls[*].function.arguments"
     assert streamed(calling("{", "]"), calling("{}")) == {where: Tier.BREAKING}
+    assert compare(sse(calling("{", "}")), sse(calling("{", "}")[:2], ended="closed")) == []
 
 
 def test_a_streamed_tool_call_instead_of_an_answer_does_not_break() -> None:
@@ -384,6 +395,22 @@ def test_a_field_of_an_event_is_named_after_the_event() -> None:
 
 def test_a_new_kind_of_event_is_named_and_passes() -> None:
     assert happened([*EVENTS[:1], happening("heartbeat"), *EVENTS[1:]]) == {"response.heartbeat": Tier.ADDED}
+
+
+def test_a_kind_of_event_that_is_gone_is_breaking() -> None:
+    assert happened(EVENTS, [EVENTS[0], happening("heartbeat"), *EVENTS[1:]]) == {"response.heartbeat": Tier.BREAKING}
+
+
+def test_events_that_the_client_did_not_wait_for_are_not_missed() -> None:
+    left = replace(named(EVENTS[:4]), ended="closed")
+    assert compare(named(EVENTS), left) == []
+    assert {drift.tier for drift in compare(left, named(EVENTS))} == {Tier.ADDED}
+
+
+def test_an_event_whose_name_and_type_differ_is_breaking() -> None:
+    body = named(EVENTS).body.replace(b"event: response.completed", b"event: response.created")
+    found = tiers(compare(named(EVENTS), reply(body, content_type="text/event-stream")))
+    assert found["type"] is Tier.BREAKING
 
 
 @pytest.mark.parametrize(
