@@ -90,16 +90,6 @@ class Ledger:
             "replayed_usages": _rows(self.replayed_usages),
         }
 
-    @property
-    def recorded_tokens(self) -> dict[str, int]:
-        """Tokens of what was recorded, under "in" and "out"."""
-        return _by_way(self.tokens("recorded"))
-
-    @property
-    def replayed_tokens(self) -> dict[str, int]:
-        """Tokens of what was replayed, under "in" and "out"."""
-        return _by_way(self.tokens("replayed"))
-
     def _usages(self, which: Which) -> Counter[Usage]:
         return self.recorded_usages if which == "recorded" else self.replayed_usages
 
@@ -130,10 +120,6 @@ class _Facts:
 def _enter(usages: Counter[Usage], response: Response) -> None:
     if response.status < 400:  # a refusal is a call, but is not billed
         usages[usage_of(response)] += 1
-
-
-def _by_way(tokens: tuple[int, int]) -> dict[str, int]:
-    return {" in": tokens[0], " out": tokens[1]}
 
 
 def _rows(usages: Counter[Usage]) -> list[_Row]:
