@@ -38,9 +38,7 @@ class Unescaped:
     def origin(self, span: Span) -> Span:
         """Return where in the escaped text that stands which stands at ``span`` in ``text``."""
         start, end = span
-        last = self._position(end - 1)
-        # an escape is longer than what it means: the end is where the next character would begin
-        return self._position(start), max(self._position(end), last + 1)
+        return self._position(start), self._position(end)
 
     def _position(self, offset: int) -> int:
         number = bisect_right(self._here, offset) - 1

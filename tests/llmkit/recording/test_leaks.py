@@ -74,6 +74,7 @@ def stream(*pieces: str) -> bytes:
 def test_a_key_in_a_reply_is_a_leak(key: str, around: str) -> None:
     (leak,) = leaks.find(replied(chat(around.format(key))))
     assert leak.where == "response.body choices[0].message.content"
+    assert leak.digest == hashlib.sha256("".join(key.split()).encode()).hexdigest()[:12]
 
 
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: key[:11])
@@ -105,6 +106,16 @@ def test_nothing_that_a_leak_shows_has_the_secret(key: str) -> None:
     shown = f"{found!r} {[str(leak) for leak in found]} {SecretLeak(found)} {pickle.dumps(found)!r}"
     assert not any(part in shown for part in (TAIL[:6], key))
     assert hashlib.sha256("".join(key.split()).encode()).hexdigest()[:12] in shown
+
+
+def test_a_name_that_is_the_secret_is_not_shown() -> None:
+    (leak,) = leaks.find(replied(json.dumps({HEX: {"api_key": HEX}}).encode()))
+    assert leak.where == "response.body ….api_key"
+
+
+def test_whose_account_it_is_is_no_secret() -> None:
+    headers = {"openai-organization": ["user-AbC123def456GHI789"], "openai-project": ["proj_AbC123def456GHI789jkl0m"]}
+    assert leaks.find(replied(b"", headers=headers)) == []
 
 
 @pytest.mark.parametrize(
@@ -159,6 +170,7 @@ def test_what_has_entropy_where_a_credential_stands_is_a_leak(text: str) -> None
         'api_key="your-api-key-0123456789abcdef", api_key=<0123456789abcdef>, api_key=settings.openai_api_key_2',
         '{"api_key": "REDACTED", "password": "dummy-key-for-replay-0123456789abc", "max_tokens": 1234567890123456}',
         '{"next_page_token": "AbC123def456GHI789jkl0mnop", "signature": "AbC123def456GHI789jkl0mnop"}',
+        '{"api_key": "a1b2a1b2a1b2a1b2a1b2a1b2"}',
         '{"prompt_cache_key": "AbC123def456GHI789jkl0mnop"}',
     ],
 )
