@@ -10,6 +10,8 @@ import pytest
 from llmkit.recording import NetworkSealed
 from llmkit.recording.addresses import Address
 from llmkit.recording.seal import Seal
+from llmkit.recording.sealing.policy import Policy
+from llmkit.recording.sealing.watch import Watch
 
 ELSEWHERE = ("192.0.2.1", 80)  # reserved for documentation: no one is there, should the seal leak
 
@@ -133,3 +135,63 @@ def test_of_two_closed_seals_the_inner_one_decides_and_the_outer_one_stays(seal:
     assert seal.is_closed
     with pytest.raises(NetworkSealed), _udp() as udp:
         udp.connect(ELSEWHERE)
+
+
+def test_a_process_knows_of_no_refused_children_before_there_are_any(seal: Seal) -> None:
+    assert seal.refused_children() == []
+    assert Seal().refused_children() == []
+
+
+@pytest.fixture
+def watch(seal: Seal) -> Iterator[Watch]:
+    """A watch in a process that may reach some foreign addresses; a datagram socket that connects sends nothing."""
+    open_to_all = Seal(allowed_hosts=frozenset({"192.0.2.1", "192.0.2.9"}))
+    open_to_all.close()
+    watch = Watch(seal.policy)
+    watch.start()
+    yield watch
+    watch.stop()
+    open_to_all.open()
+
+
+def test_a_watch_counts_what_a_closed_seal_would_refuse(watch: Watch) -> None:
+    for _ in range(2):
+        with _udp() as udp:
+            udp.connect(ELSEWHERE)
+    assert watch.reached == {Address(*ELSEWHERE): 2}
+
+
+def test_a_watch_takes_no_notice_of_allowed_hosts_this_machine_and_unix_sockets(watch: Watch) -> None:
+    with _udp() as udp:
+        udp.connect(("192.0.2.9", 9))
+        udp.connect(("127.0.0.1", 9))
+    one, other = socket.socketpair()
+    with one, other:
+        one.sendall(b"x")
+    socket.getaddrinfo("localhost", 80)
+    assert not watch.reached
+
+
+def test_a_watch_sees_nothing_before_it_starts_and_after_it_stops(watch: Watch) -> None:
+    watch.stop()
+    watch.stop()
+    with _udp() as udp:
+        udp.connect(ELSEWHERE)
+    assert not watch.reached
+
+
+def test_a_watch_that_starts_anew_has_seen_nothing(watch: Watch) -> None:
+    with _udp() as udp:
+        udp.connect(ELSEWHERE)
+    watch.start()
+    assert not watch.reached
+
+
+def test_a_watch_counts_a_provider_on_this_machine() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        provider = Address("localhost", server.getsockname()[1])
+        watch = Watch(Policy(is_allowed=lambda address: address != provider, allowed_hosts=frozenset()))
+        watch.start()
+        socket.create_connection(("127.0.0.1", provider.port)).close()
+        watch.stop()
+    assert watch.reached == {provider: 1}
