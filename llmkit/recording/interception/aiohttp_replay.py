@@ -96,8 +96,8 @@ class _Played(ResponseHandler):
             return
         self._is_coming = True
         self._seen = self._body.total_bytes if self._body is not None else 0
-        delay_s, data = next(self._wire, (end_delay_s(self._recorded, self._tape.speed), b""))
-        left_s = self._pace.left_s(delay_s)
+        delay_s, data = next(self._wire, (0.0, b""))
+        left_s = self._pace.left_s(delay_s) if data else end_delay_s(self._recorded, self._tape.speed)
         call = functools.partial(self._came, data)
         self._loop.call_later(left_s, call) if left_s else self._loop.call_soon(call)
 

@@ -72,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def do_POST(self) -> None:
-        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        raw = self._body()
         self.server.raw.append(raw)
         try:
             body = json.loads(raw)
@@ -85,6 +85,16 @@ class _Handler(BaseHTTPRequestHandler):
             self._stream(body)
         else:
             self._answer(_completion(len(self.server.seen), body, self.headers.get("Authorization", "")))
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = b""
+        while size := int(self.rfile.readline(), 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
 
     def _answer(self, reply: dict[str, Any]) -> None:
         payload = json.dumps(reply, ensure_ascii=False).encode("utf-8")

@@ -154,47 +154,6 @@ def test_vanilla_vcrpy_replays_the_file(path: Path, upstream: Upstream) -> None:
         assert ask_sdk_stream("https://api.openai.com") == STORY
 
 
-def test_a_stream_reaches_the_application_while_it_is_recorded(path: Path, upstream: Upstream) -> None:
-    with use_cassette(path, record="new_episodes"), sdk(upstream.url) as client:
-        stream = client.chat.completions.create(**question(stream=True, user="hold"))
-        assert next(iter(stream)).choices[0].delta.content == "Grüße "  # the server waits with the rest
-        upstream.proceed.set()
-        assert len(list(stream)) == 3
-
-
-def test_a_stream_that_broke_off_breaks_off_again(path: Path, upstream: Upstream) -> None:
-    def ask() -> list[str]:
-        texts: list[str] = []
-        with sdk(upstream.url) as client, pytest.raises(openai.APIConnectionError):
-            for chunk in client.chat.completions.create(**question(stream=True, user="break")):
-                texts.append(chunk.choices[0].delta.content or "")
-        return texts
-
-    with use_cassette(path, record="new_episodes"):
-        live = ask()
-    with use_cassette(path):
-        assert ask() == live == ["Grüße ", "aus "]
-
-
-def test_a_stream_that_the_client_left_replays_as_far_as_it_went(path: Path, upstream: Upstream) -> None:
-    def ask(*, more: bool) -> str:
-        with (
-            sdk(upstream.url) as client,
-            client.chat.completions.create(**question(stream=True, user="hold")) as stream,
-        ):
-            first = next(iter(stream)).choices[0].delta.content or ""
-            return first + ("".join(str(chunk) for chunk in stream) if more else "")
-
-    with use_cassette(path, record="new_episodes"):
-        live = ask(more=False)
-    upstream.proceed.set()
-    assert load(path)[0].response.ended == "closed"
-    with use_cassette(path):
-        assert ask(more=False) == live
-    with use_cassette(path), pytest.raises(CassetteMiss, match="the recording ends here"):
-        ask(more=True)
-
-
 def test_an_unrecorded_request_fails_at_once_past_the_sdks_retries(path: Path) -> None:
     with use_cassette(path), openai.OpenAI(api_key=KEY, max_retries=5) as client:
         with pytest.raises(CassetteMiss, match=r"no recording of this request(.|\n)*the last: 'Hi'"):
