@@ -49,7 +49,7 @@ def test_http_client_sends_to_the_socket_of_the_connection_and_reads_from_its_fi
     connection: Any = http.client.HTTPConnection("localhost")
     connection.sock = Socket()
     connection.request("GET", "/a")
-    assert connection.sock.sent.startswith(b"GET /a HTTP/1.1\r\n"), f"see the stand-ins in {WHERE}http_client.py"
+    assert connection.sock.sent.startswith(b"GET /a HTTP/1.1\r\n"), f"see {WHERE}sockets.py"
     reply = connection.getresponse()
     assert reply.fp is not None, f"what {WHERE}http_client.py overhears, http.client reads from `fp`"
     assert (reply.chunked, reply.length, reply.read()) == (False, 2, b"hi")

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import http.client
-import io
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from llmkit.recording.deck import Deck
-from llmkit.recording.interaction import Request, Response
-from llmkit.recording.interception.wire import Heard, Listener, Overheard, listed
+from llmkit.recording.interaction import Headers, Request, Response, header
+from llmkit.recording.interception.wire import Heard, Listener, Overheard, header_lines, listed
 from llmkit.recording.take import Asked
 from llmkit.recording.tape import Tape
 
@@ -92,7 +90,6 @@ class _Tap(asyncio.Protocol):
         self._method = method
         self._head = b""
         self._body: Overheard | None = None
-        self._is_closed = False
 
     def data_received(self, data: bytes) -> None:
         rest = data if self._body is not None else self._read_head(data)
@@ -140,14 +137,13 @@ class _Tap(asyncio.Protocol):
         if status.startswith("1"):  # 100 Continue and 103 Early Hints come before the reply
             self._head = b""
             return self._read_head(rest)
-        headers = http.client.parse_headers(io.BytesIO(lines + b"\r\n\r\n"))
-        self._begin(int(status), reason, headers)
+        self._begin(int(status), reason, listed(header_lines(lines)))
         return rest
 
-    def _begin(self, status: int, reason: str, headers: http.client.HTTPMessage) -> None:
-        self._listener.begin(status, reason, listed(headers.items()))
-        is_chunked = "chunked" in headers.get("Transfer-Encoding", "").lower()
-        length = headers.get("Content-Length", "")
+    def _begin(self, status: int, reason: str, headers: Headers) -> None:
+        self._listener.begin(status, reason, headers)
+        is_chunked = "chunked" in header(headers, "transfer-encoding").lower()
+        length = header(headers, "content-length")
         has_none = self._method == "HEAD" or status in _NO_BODY
         self._body = Overheard(
             self._listener,

@@ -7,7 +7,6 @@ collected until its reply is wanted.
 
 from __future__ import annotations
 
-import errno
 import functools
 import http.client
 import io
@@ -16,9 +15,8 @@ from typing import Any
 
 from llmkit.recording.deck import Deck
 from llmkit.recording.interaction import Request, Response
-from llmkit.recording.interception.pauses import Pace
-from llmkit.recording.interception.wire import Heard, Listener, Overheard, as_sent, listed
-from llmkit.recording.playback import end_delay_s, error_of, kind_of
+from llmkit.recording.interception.sockets import Collected, Played, StandIn, Tee
+from llmkit.recording.interception.wire import Heard, Listener, Overheard, listed
 from llmkit.recording.take import Asked
 from llmkit.recording.tape import Tape
 
@@ -51,7 +49,6 @@ def _send_request(deck: Deck, real: _Send, getresponse: _GetResponse) -> _Send:
         encode_chunked: bool,  # noqa: FBT001 - http.client's signature
     ) -> None:
         __tracebackhide__ = True
-        connection.__dict__.pop(LISTENER, None)
         absolute = url_of(connection, url)
         tape = None if _has_a_stub_above(connection) else deck.tape_for(absolute)
         if tape is None:
@@ -63,9 +60,20 @@ def _send_request(deck: Deck, real: _Send, getresponse: _GetResponse) -> _Send:
         asked = tape.ask(Request(method=method, uri=absolute, headers=sent, body=content or b""))
         send = functools.partial(real, connection, method, url, content, whole, False)  # noqa: FBT003 - its signature
         _prepare(connection, tape, asked, send, getresponse)
-        send()
+        try:
+            send()
+        except BaseException:
+            _forget(connection)
+            raise
 
     return send_request
+
+
+def _forget(connection: Any) -> None:
+    """Leave ``connection`` as it was: no reply is coming."""
+    connection.__dict__.pop(LISTENER, None)
+    if isinstance(connection.sock, StandIn):
+        connection.sock = connection.sock.instead_of
 
 
 def _prepare(connection: Any, tape: Tape, asked: Asked, send: _Send, getresponse: _GetResponse) -> None:
@@ -99,11 +107,11 @@ def _putrequest(deck: Deck, real: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(real)
     def putrequest(connection: Any, method: str, url: str, *args: Any, **options: Any) -> None:
         absolute = url_of(connection, url)
-        is_known = hasattr(connection, LISTENER) or isinstance(connection.sock, _Stand)
+        is_known = hasattr(connection, LISTENER) or isinstance(connection.sock, StandIn)
         tape = None if is_known or _has_a_stub_above(connection) else deck.tape_for(absolute)
         real(connection, method, url, *args, **options)
         if tape is not None:
-            connection.sock = _Collected(tape, method, absolute, instead_of=connection.sock)
+            connection.sock = Collected(tape, method, absolute, instead_of=connection.sock)
 
     return putrequest
 
@@ -112,7 +120,7 @@ def _getresponse(real: _GetResponse) -> _GetResponse:
     @functools.wraps(real)
     def getresponse(connection: Any) -> http.client.HTTPResponse:
         __tracebackhide__ = True
-        if isinstance(connection.sock, _Collected):
+        if isinstance(connection.sock, Collected):
             _settle(connection, connection.sock, real)
         if not isinstance(connection.sock, Played):
             return overheard(connection, real(connection))
@@ -125,7 +133,7 @@ def _getresponse(real: _GetResponse) -> _GetResponse:
     return getresponse
 
 
-def _settle(connection: Any, collected: _Collected, getresponse: _GetResponse) -> None:
+def _settle(connection: Any, collected: Collected, getresponse: _GetResponse) -> None:
     """Send what was collected, now that its reply is wanted, or have it replayed."""
     __tracebackhide__ = True
     connection.sock = collected.instead_of
@@ -144,137 +152,8 @@ def overheard(connection: Any, reply: http.client.HTTPResponse) -> http.client.H
     if listener is not None and reply.fp is not None:
         listener.begin(reply.status, reply.reason, listed(reply.getheaders()))
         body = Overheard(listener, is_chunked=bool(reply.chunked), length=reply.length)
-        reply.fp = io.BufferedReader(_Tee(reply.fp, body))
+        reply.fp = io.BufferedReader(Tee(reply.fp, body))
     return reply
-
-
-class _Tee(io.RawIOBase):
-    """What comes from a live socket, overheard."""
-
-    def __init__(self, live: io.BufferedIOBase, body: Overheard) -> None:
-        self._live = live
-        self._body = body
-
-    def readable(self) -> bool:
-        return True
-
-    def fileno(self) -> int:
-        return self._live.fileno()
-
-    def readinto(self, buffer: Any) -> int:
-        try:
-            data = self._live.read1(len(buffer))
-        except BaseException as error:
-            self._body.end(error)
-            raise
-        if data:
-            self._body.feed(data)
-        else:
-            self._body.end()
-        buffer[: len(data)] = data
-        return len(data)
-
-    def close(self) -> None:
-        if not self.closed:
-            self._live.close()
-            self._body.leave()
-        super().close()
-
-
-class _Stand:
-    """What http.client needs of a socket, without a network; ``instead_of`` is the connection's real one, if any."""
-
-    def __init__(self, instead_of: Any) -> None:
-        self.instead_of = instead_of
-
-    def sendall(self, data: bytes) -> None:
-        """Send nothing."""
-
-    def settimeout(self, timeout: float | None) -> None:
-        """Wait for nothing."""
-
-    def shutdown(self, how: int) -> None:
-        """End nothing."""
-
-    def close(self) -> None:
-        """Close the real socket: the connection is closed while its place is taken."""
-        if self.instead_of is not None:
-            self.instead_of.close()
-            self.instead_of = None
-
-
-class _Collected(_Stand):
-    """A request that is being put together by hand."""
-
-    def __init__(self, tape: Tape, method: str, url: str, *, instead_of: Any) -> None:
-        super().__init__(instead_of)
-        self.tape = tape
-        self.method = method
-        self.url = url
-        self.sent = b""
-
-    def sendall(self, data: bytes) -> None:
-        """Keep what is sent until its reply is wanted."""
-        self.sent += data
-
-    def request(self) -> Request:
-        """Return the request that was sent."""
-        head, _, body = self.sent.partition(b"\r\n\r\n")
-        _, _, lines = head.partition(b"\r\n")
-        headers = http.client.parse_headers(io.BytesIO(lines + b"\r\n\r\n"))
-        if "chunked" in headers.get("Transfer-Encoding", "").lower():
-            plain = Heard()
-            Overheard(plain, is_chunked=True, length=None).feed(body)
-            body = plain.response.body
-        return Request(method=self.method, uri=self.url, headers=listed(headers.items()), body=body)
-
-
-class Played(_Stand):
-    """A socket from which a recorded reply comes, to the end that it had."""
-
-    def __init__(self, recorded: Response, tape: Tape, method: str, *, instead_of: Any = None) -> None:
-        super().__init__(instead_of)
-        self._recorded = recorded
-        self._tape = tape
-        self._method = method
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        """Return what is to be read."""
-        return io.BufferedReader(_Replay(self._data()))
-
-    def close(self) -> None:
-        """Leave the real socket, though the recorded reply says that its connection is used up."""
-
-    def _data(self) -> Iterator[bytes]:
-        pace, speed = Pace(), self._tape.speed
-        for delay_s, data in as_sent(self._recorded, self._method, speed):
-            pace.wait(delay_s)
-            yield data
-        Pace().wait(end_delay_s(self._recorded, speed))
-        kind = kind_of(self._recorded)
-        if self._recorded.was_left:
-            raise self._tape.left_off(self._recorded)
-        if kind == "reset":
-            raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
-        if kind == "timeout":
-            raise TimeoutError(error_of(self._recorded)[1] or "timed out")
-
-
-class _Replay(io.RawIOBase):
-    """Bytes that come piece by piece."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._left = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        self._left = self._left or next(self._pieces, b"")
-        data, self._left = self._left[: len(buffer)], self._left[len(buffer) :]
-        buffer[: len(data)] = data
-        return len(data)
 
 
 def url_of(connection: Any, url: str) -> str:

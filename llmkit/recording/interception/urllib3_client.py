@@ -9,7 +9,8 @@ from typing import Any
 
 from llmkit.recording.deck import Deck
 from llmkit.recording.interaction import Request, Response
-from llmkit.recording.interception.http_client import LISTENER, Played, body_bytes
+from llmkit.recording.interception.http_client import LISTENER, body_bytes
+from llmkit.recording.interception.sockets import Played
 from llmkit.recording.interception.wire import Heard
 from llmkit.recording.take import Asked
 from llmkit.recording.tape import Tape

@@ -190,6 +190,14 @@ def _is_chunked(response: Response) -> bool:
     return "chunked" in coding.lower() or content.lower().startswith(_STREAM)
 
 
+def header_lines(lines: bytes) -> Iterator[tuple[str, str]]:
+    """Yield name and value of each of ``lines``, which are those between a start line and the empty line."""
+    for line in lines.decode("latin-1").split("\r\n"):
+        name, colon, value = line.partition(":")
+        if colon:
+            yield name.strip(), value.strip()
+
+
 def listed(headers: Iterable[tuple[str, str]]) -> dict[str, Sequence[str]]:
     """Return ``headers``, pairs of name and value, as a cassette lists them."""
     found: dict[str, list[str]] = {}

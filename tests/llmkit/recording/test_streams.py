@@ -210,8 +210,9 @@ def test_a_replay_is_the_same(path: Path, upstream: Upstream, name: str) -> None
 @every_client
 def test_an_infinite_stream_can_be_recorded_as_far_as_it_is_read(path: Path, upstream: Upstream, name: str) -> None:
     upstream.script = repeat(event("more"))
-    with use_cassette(path, record="new_episodes"):
+    with use_cassette(path, record="new_episodes") as tape:
         assert watch(name, upstream.url, until=5) == Seen(["more"] * 5)
+        assert tape.ledger.recorded == 1  # as soon as it was closed
     assert load(path)[0].response.ended == "closed"
     with use_cassette(path):
         assert watch(name, upstream.url, until=5) == Seen(["more"] * 5)

@@ -74,6 +74,31 @@ def test_one_connection_serves_several_requests_recorded_or_not(path: Path, upst
     assert len(load(path)) == 3
 
 
+def test_a_connection_that_could_not_send_is_as_it_was(path: Path, upstream: Upstream) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", 1, timeout=5)
+    with use_cassette(path, record="new_episodes"):
+        with pytest.raises(ConnectionRefusedError):
+            connection.request("GET", "/v1/a")
+        connection.close()
+        connection.port = upstream.port
+        assert _by_hand(connection, b"{}") == {}
+    connection.close()
+    assert len(load(path)) == 1
+
+
+def test_a_connection_closed_before_its_replay_is_read_lets_its_socket_go(path: Path, upstream: Upstream) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", upstream.port, timeout=5)
+    with use_cassette(path, record="new_episodes"):
+        connection.request("GET", "/v1/a")
+        connection.getresponse().read()
+    socket = connection.sock
+    with use_cassette(path):
+        connection.request("GET", "/v1/a")
+        connection.close()
+    assert socket is not None
+    assert socket.fileno() == -1
+
+
 def test_a_connection_goes_back_to_its_pool_when_its_reply_was_read(path: Path, upstream: Upstream) -> None:
     with use_cassette(path, record="new_episodes"), urllib3.PoolManager() as pool:
         for _ in range(3):
