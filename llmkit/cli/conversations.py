@@ -1,0 +1,123 @@
+"""Interactions for people: as conversations, and as what changed in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+
+from rich.text import Text
+
+from llmkit.cli.display import dollars, harmless, out, styled
+from llmkit.recording.comparison import Change
+from llmkit.recording.conversation import Conversation, Turn, facts, render
+from llmkit.recording.diff import Difference
+from llmkit.recording.interaction import Interaction
+from llmkit.recording.prices import Prices
+from llmkit.recording.summary import FIRST_REFUSAL, CassetteFile
+
+_STYLES = {
+    "assistant": "green", "error": "red", "instructions": "magenta", "developer": "magenta", "system": "magenta",
+    "tool": "yellow", "user": "cyan",
+}  # fmt: skip
+_MARKS = {"added": ("+", "green"), "gone": ("-", "red"), "changed": ("~", "yellow")}
+_MOST_DIFFERENCES = 12
+_MOST_TEXT = 200
+
+
+def show(chosen: Sequence[tuple[CassetteFile, int, Interaction]], prices: Prices) -> None:
+    """Print each interaction of ``chosen``, under the name of its cassette and after its number."""
+    path = None
+    for cassette, number, one in chosen:
+        if cassette.path != path:
+            path = cassette.path
+            out(styled(str(path), "bold"), "")
+        out(*_head(number, one, prices))
+        conversation = render(one)
+        out(*(line for turn in conversation.asked for line in _turn(turn)))
+        out(styled("  ─────", "dim"), *(line for turn in conversation.replied for line in _turn(turn)))
+        out(*_end(conversation), "")
+
+
+def _head(number: int, one: Interaction, prices: Prices) -> Iterator[Text]:
+    told = facts(one)
+    model = told.asked if told.served in ("", told.asked) else f"{told.asked} → {told.served}"
+    usage = told.usage
+    parts = [f"{told.status}", model]
+    if usage.model:
+        parts += [f"{usage.prompt_tokens:,} in, {usage.completion_tokens:,} out", dollars(prices.cost(usage))]
+    parts += [one.recorded_at, one.test]
+    yield styled(f"{number}  {one.request.method} {harmless(one.request.uri)}", "bold")
+    style = "red" if told.status >= FIRST_REFUSAL else "dim"
+    yield styled("   " + " · ".join(harmless(part) for part in parts if part), style)
+
+
+def _turn(turn: Turn) -> Iterator[Text]:
+    label = turn.role + (f" (answers {turn.tool_call_id})" if turn.tool_call_id else "")
+    yield styled(f"  {harmless(label)}", _STYLES.get(turn.role, "blue"))
+    yield from (Text(f"    {line}") for line in harmless(turn.text).split("\n") if turn.text)
+    for call in turn.tool_calls:
+        yield Text.assemble(
+            "    → ", (harmless(call.name), "bold"), f"({harmless(_compact(call.arguments))})", (f"  {call.id}", "dim")
+        )
+    if turn.finish and turn.finish not in ("stop", "completed"):
+        yield styled(f"    [finished: {harmless(turn.finish)}]", "dim")
+
+
+def _end(conversation: Conversation) -> Iterator[Text]:
+    if conversation.ended:
+        yield styled(f"  [broke off: {harmless(conversation.ended)}]", "yellow")
+
+
+def _compact(arguments: str) -> str:
+    """Return ``arguments`` in one line where they are an object."""
+    try:
+        value = json.loads(arguments)
+    except (ValueError, RecursionError):
+        return arguments
+    return (
+        ", ".join(f"{name}={json.dumps(of, ensure_ascii=False)}" for name, of in value.items())
+        if isinstance(value, dict)
+        else arguments
+    )
+
+
+def show_changes(changes: Iterable[Change]) -> None:
+    """Print what differs between two cassettes."""
+    for one in changes:
+        mark, style = _MARKS[one.kind]
+        out(styled(f"{mark} {_numbers(one)}: {harmless(one.about[0])}", f"bold {style}"))
+        out(*(styled(f"    {harmless(line)}", "dim") for line in one.about[1:]))
+        for side, found in (("request", one.request), ("response", one.response)):
+            out(*(line for difference in found[:_MOST_DIFFERENCES] for line in _difference(side, difference)))
+            if len(found) > _MOST_DIFFERENCES:
+                out(f"  … and {len(found) - _MOST_DIFFERENCES} more in the {side}")
+        out("")
+
+
+def _numbers(one: Change) -> str:
+    if one.kind != "changed":
+        return f"interaction {one.before or one.after} {'was added' if one.after else 'is gone'}"
+    moved = "" if one.before == one.after else f" (was {one.before})"
+    return f"interaction {one.after}{moved} changed"
+
+
+def _difference(side: str, one: Difference) -> Iterator[Text]:
+    yield Text(f"  {side} {harmless(one.where)}")
+    before, after = _apart(harmless(one.recorded), harmless(one.asked))
+    if not one.is_added:
+        yield styled(f"    - {before}", "red")
+    if not one.is_gone:
+        yield styled(f"    + {after}", "green")
+
+
+def _apart(before: str, after: str) -> tuple[str, str]:
+    """Shorten two texts to where they part."""
+    if max(len(before), len(after)) <= _MOST_TEXT:
+        return before, after
+    common = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), 0)
+    start = max(0, common - 40)
+    return _cut(before, start), _cut(after, start)
+
+
+def _cut(text: str, start: int) -> str:
+    return "…" * (start > 0) + text[start : start + _MOST_TEXT] + "…" * (len(text) > start + _MOST_TEXT)

@@ -1,0 +1,111 @@
+"""What people look at: tables as wide as their content, in colour on a terminal, and numbers that read well."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any, Literal
+
+import click
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from llmkit.recording.summary import Bill, Summary
+
+_UNBOUNDED = 100_000  # columns: nothing is cut, what is too long for a terminal goes on in its next line
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_UNITS = ("B", "KB", "MB", "GB")
+
+
+def out(*parts: RenderableType) -> None:
+    """Print ``parts`` to stdout, without the blanks with which tables end their lines."""
+    console = Console(file=sys.stdout, markup=False, emoji=False, highlight=False, width=_UNBOUNDED)
+    with console.capture() as captured:
+        for part in parts:
+            console.print(part, soft_wrap=isinstance(part, str | Text))
+    click.echo("\n".join(line.rstrip() for line in captured.get().split("\n")), nl=False)
+
+
+def say(message: str) -> None:
+    """Say ``message`` to whoever runs the command, on stderr."""
+    click.echo(message, err=True)
+
+
+def as_json(value: Any) -> None:
+    """Print ``value`` to stdout as JSON."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def table(
+    *columns: str,
+    rows: Iterable[Sequence[str | Text]],
+    left: Sequence[str] = (),
+    end: Sequence[str] = (),
+    header: bool = True,
+) -> Table:
+    """Return a table; columns hold numbers unless they are ``left``, and ``end`` is its last line."""
+    made = Table(box=None, show_header=header, show_footer=bool(end), header_style="bold", footer_style="bold")
+    made.pad_edge, made.padding = False, (0, 2, 0, 0)
+    for position, name in enumerate(columns):
+        justify: Literal["left", "right"] = "left" if name in left else "right"
+        made.add_column(name, footer=end[position] if end else "", justify=justify)
+    for row in rows:
+        made.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+    return made
+
+
+def styled(text: str, style: str) -> Text:
+    """Return ``text`` in a ``style``, which only a terminal shows."""
+    return Text(text, style=style)
+
+
+def harmless(text: str) -> str:
+    """Return ``text`` without what would steer a terminal."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
+
+
+def count(number: int, noun: str) -> str:
+    """Return ``number`` with its ``noun`` in singular or plural."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def size(number: float) -> str:
+    """Return a number of bytes in the unit that suits it."""
+    for unit in _UNITS[:-1]:
+        if number < 1000:
+            return f"{number:.0f} {unit}" if unit == "B" or number >= 100 else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} {_UNITS[-1]}"
+
+
+def dollars(cost: Decimal | None) -> str:
+    """Return a sum in US dollars; "?" for one that isn't known."""
+    if cost is None:
+        return "?"
+    if not cost:
+        return "$0"
+    if cost < Decimal("0.0001"):
+        return "<$0.0001"
+    return f"${cost:.4f}" if cost < 1 else f"${cost:,.2f}"
+
+
+def cost(bill: Bill) -> str:
+    """Return what ``bill`` comes to; "+ ?" tells that some of its calls have no known price."""
+    return f"{dollars(bill.cost)}{' + ?' if bill.unpriced and bill.cost is not None else ''}"
+
+
+def age(summary: Summary) -> str:
+    """Return how long ago the oldest reply came, after "~" where only the time of the file tells."""
+    days = max(summary.age_days, 0)
+    told = f"{days * 24 * 60:.0f}m" if days < 1 / 24 else f"{days * 24:.0f}h" if days < 2 else f"{days:,.0f}d"
+    return f"{'~' * (summary.dated_by == 'file')}{told}"
+
+
+def some(names: Sequence[str], most: int = 2) -> str:
+    """Return the first of ``names``, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" + {more}" if more > 0 else "")

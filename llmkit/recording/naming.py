@@ -1,0 +1,28 @@
+"""Names of files that come from names of other things: of tests, of models, of paths."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+_UNSAFE = re.compile(r"[^\w.,=+@ \[\]-]")
+_LONGEST_NAME = 150  # bytes; file systems end at 255, and a temporary name is longer
+_HASHED = re.compile(r"(.+)-[0-9a-f]{8}", re.DOTALL)
+
+
+def file_name(name: str) -> str:
+    """Return ``name`` where it is a plain file name; another gets a part of its hash, so that no two names meet."""
+    plain = _UNSAFE.sub("-", name)
+    encoded = plain.encode("utf-8", "replace")
+    if plain == name and len(encoded) <= _LONGEST_NAME and name.strip(". ") == name:
+        return name
+    shortened = encoded[:_LONGEST_NAME].decode("utf-8", "ignore").strip(". ")
+    return f"{shortened}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+
+
+def may_be_of(file: str, name: str) -> bool:
+    """Tell whether ``file`` can be the `file_name` of the test function ``name``, with or without parameters."""
+    if file == name or file.startswith(f"{name}["):
+        return True
+    hashed = _HASHED.fullmatch(file)
+    return hashed is not None and (file_name(name) == file or (len(hashed[1]) > 40 and name.startswith(hashed[1])))
