@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from llmkit._pytest.harness import Harness
     from llmkit.recording.addresses import Address
 
-_MODES = ("new_episodes", "all", "none")
+_MODES = ("new", "all", "verify", "review", "none", "once", "new_episodes")
 _HARNESS: pytest.StashKey[Harness] = pytest.StashKey()
 
 
@@ -29,7 +29,7 @@ class _RecordAction(argparse.Action):
     """
 
     def __call__(self, _parser: object, namespace: argparse.Namespace, _: object, option: str | None = None) -> None:
-        setattr(namespace, self.dest, (option or "").partition("=")[2] or "new_episodes")
+        setattr(namespace, self.dest, (option or "").partition("=")[2] or "new")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,8 +42,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         nargs=0,
         dest="llmkit_record",
         default=None,
-        help="record requests that have no recording and replay the others; =all records every request anew. "
-        "Without it (or with =none) all are replayed and the network is sealed.",
+        help="record what is missing or changed, replay the rest, and drop what a passing test no longer plays; "
+        "=all records everything anew, =review asks before it writes, =verify compares the live API with cassettes. "
+        "vcrpy's once, new_episodes and none are understood. Without it all is replayed and the network is sealed.",
+    )
+    group.addoption(
+        "--record-budget",
+        metavar="USD",
+        dest="llmkit_record_budget",
+        help="send no request that could let the cost of this recording pass this sum; what was paid for is kept",
+    )
+    group.addoption(
+        "--replay-speed",
+        metavar="F",
+        dest="llmkit_replay_speed",
+        help="replay F times as fast as was recorded: 1 as recorded, 2 in half the time; 0, the default, is at once",
     )
     group.addoption(
         "--live",
@@ -63,6 +76,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=["openai", "azure"],
     )
     parser.addini("llmkit_allowed_hosts", "hosts that tests may reach, unrecorded, while sealed", type="args")
+    parser.addini(
+        "llmkit_ignore",
+        "what tells two requests not apart, one a line: JSON paths (metadata.run_id, messages[*].name) and ?query-keys",
+        type="linelist",
+    )
+    parser.addini(
+        "llmkit_aliases",
+        "hosts that stand for another, one a line (eu.example.com -> api.openai.com), and values of query keys "
+        "(?api-version=2024-06-01 -> ?api-version=2024-10-21)",
+        type="linelist",
+    )
+    parser.addini(
+        "llmkit_allow",
+        "what is let be: unplayed, orphans, collisions, refusals, unintercepted",
+        type="args",
+    )
+    parser.addini(
+        "llmkit_allowed_secrets",
+        "what looks like a secret and is none, one a line: <digest>: <reason>",
+        type="linelist",
+    )
+    parser.addini("llmkit_max_age_days", "warn of recordings that are older", default="")
+    parser.addini("llmkit_prices", "prices a million tokens, one a line: <model> = <in> / <out>", type="linelist")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -76,24 +112,27 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     if options.llmkit_live and options.llmkit_record:
         raise pytest.UsageError("--live and --record exclude each other: --live sends requests without recording them")
     from llmkit._pytest.harness import Harness
+    from llmkit._pytest.settings import Settings
 
-    harness = Harness(
-        early_config,
-        mode=options.llmkit_record or "none",
-        is_live=options.llmkit_live,
-        directory=options.llmkit_cassettes or early_config.getini("llmkit_cassettes"),
-    )
+    harness = Harness(Settings.of(early_config, options))
     early_config.stash[_HARNESS] = harness
     early_config.add_cleanup(harness.stop)
     harness.start()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker and, where recording is installed, the hooks."""
+    """Register the markers and, where recording is installed, the hooks."""
     config.addinivalue_line("markers", "live: send this test's requests; neither record nor replay them")
+    config.addinivalue_line(
+        "markers",
+        "cassette(name, *, ignore, aliases, allow, replay_speed): let tests share the cassette of that name, say what "
+        "tells two requests not apart, and what is let be (unplayed, refusals, unintercepted)",
+    )
     harness = config.stash.get(_HARNESS, None)
     if harness is not None:
-        config.pluginmanager.register(harness, "llmkit-harness")
+        from llmkit._pytest import registration
+
+        registration.register(config, harness)
 
 
 def pytest_report_header() -> str | None:

@@ -9,13 +9,22 @@ from pathlib import Path
 import pytest
 
 _UNSAFE = re.compile(r"[^\w.,=+@ \[\]-]")
+# file systems that don't tell cases apart would take [GPT] and [gpt] for one
+_CASED_PARAMETER = re.compile(r"\[.*[A-Z].*\]$", re.DOTALL)
 _LONGEST_NAME = 150  # bytes; file systems end at 255, and a temporary name is longer
+
+SCOPES = ("session", "package", "module", "class")
 
 
 def of_test(cassettes: Path, root: Path, item: pytest.Item) -> Path:
     """Return the cassette of a test: ``<test path>/<class>/<test name>.yaml``."""
     classes = [_file_name(node.name) for node in item.listchain() if isinstance(node, pytest.Class)]
     return cassettes.joinpath(_test_path(item.path, root), *classes, f"{_file_name(item.name)}.yaml")
+
+
+def named(cassettes: Path, name: str) -> Path:
+    """Return the cassette that a marker calls ``name``."""
+    return cassettes / f"{name}.yaml"
 
 
 def of_scope(cassettes: Path, root: Path, scope: str, node: pytest.Item | pytest.Collector) -> Path:
@@ -30,9 +39,15 @@ def of_scope(cassettes: Path, root: Path, scope: str, node: pytest.Item | pytest
     return cassettes / below / f"__{scope}__.yaml"
 
 
-def shown(path: Path, root: Path) -> str:
-    """Return ``path`` as people read it, from ``root`` on."""
-    return f"{path.relative_to(root)}/" if path.is_relative_to(root) else f"{path}/"
+def is_of_scope(path: Path) -> bool:
+    """Tell whether ``path`` is the cassette of fixtures of wider scope."""
+    return path.stem.removeprefix("__").removesuffix("__") in SCOPES and path.stem.startswith("__")
+
+
+def modules_of(path: Path, cassettes: Path, root: Path) -> list[Path]:
+    """Return the test modules, there or not, to which the cassette at ``path`` could belong by its place."""
+    below = path.relative_to(cassettes).parent
+    return [root / f"{place}.py" for place in (below, *below.parents) if place != Path()]
 
 
 def _test_path(path: Path, root: Path) -> Path:
@@ -47,7 +62,8 @@ def _file_name(name: str) -> str:
     """Return ``name`` where it is a plain file name; another gets a part of its hash."""
     plain = _UNSAFE.sub("-", name)
     encoded = plain.encode("utf-8", "replace")
-    if plain == name and len(encoded) <= _LONGEST_NAME and name.strip(". ") == name:
+    is_plain = plain == name and name.strip(". ") == name and not _CASED_PARAMETER.search(name)
+    if is_plain and len(encoded) <= _LONGEST_NAME:
         return name
     shortened = encoded[:_LONGEST_NAME].decode("utf-8", "ignore").strip(". ")
     return f"{shortened}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"

@@ -25,3 +25,14 @@ class Broken(_Failed):  # type: ignore[misc,valid-type]  # as above
 
     def __init__(self, error: errors.BrokenCassette) -> None:
         super().__init__(str(error), pytrace=False)
+
+
+class BudgetReached(errors.Unrecorded, _Failed):  # type: ignore[misc,valid-type]  # as above
+    """A request that was not sent, because it could cost more than is left."""
+
+
+class Leaked(_Failed):  # type: ignore[misc,valid-type]  # as above
+    """A reply that would have taken a secret into a cassette."""
+
+    def __init__(self, error: errors.SecretLeak) -> None:
+        super().__init__(str(error), pytrace=False)

@@ -4,75 +4,113 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Generator
-from contextlib import ExitStack
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from llmkit._pytest import cassette_paths
-from llmkit._pytest.failures import Broken, CassetteMiss, NetworkSealed
+from llmkit._pytest.expectations import Expectations
+from llmkit._pytest.failures import Broken, BudgetReached, CassetteMiss, Leaked, NetworkSealed
+from llmkit._pytest.inventory import Inventory, Opened, digest
+from llmkit._pytest.judgement import Judgement
+from llmkit._pytest.settings import Settings, Wishes
+from llmkit._pytest.tracebacks import down_to_the_project
 from llmkit.recording.addresses import Address, Provider
 from llmkit.recording.credentials import dummies
 from llmkit.recording.errors import BrokenCassette, Unrecorded
-from llmkit.recording.ledger import Ledger
-from llmkit.recording.seal import Seal
-from llmkit.recording.tape import Manner, Mode, Scope, Tape
+from llmkit.recording.interaction import Interaction
+from llmkit.recording.seal import Seal, inherited
+from llmkit.recording.sealing.watch import Watch
+from llmkit.recording.take import Asked
+from llmkit.recording.tape import Manner, Scope, Tape
 
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-_OUTCOMES = pytest.StashKey[dict[str, bool]]()
+_OUTCOMES = pytest.StashKey[dict[str, str]]()
+_WISHES = pytest.StashKey[Wishes]()
+_SEARCH_S = 2.0
 
 
 class Harness:
-    """The hooks that open a test's cassette, seal the network, and say what came of it."""
+    """The hooks that open a test's cassette, seal the network, and fail what must not pass.
 
-    def __init__(self, config: pytest.Config, *, mode: Mode, is_live: bool, directory: str) -> None:
-        self._mode = mode
-        self._is_live = is_live
-        self._root = config.rootpath
-        self._cassettes = config.rootpath / directory
-        self._dummies = config.getini("llmkit_dummy_credentials")
-        self._hosts = frozenset(config.getini("llmkit_allowed_hosts"))
-        self._seal = Seal(is_allowed=self._may_reach_locally, allowed_hosts=self._hosts, error=NetworkSealed)
+    What there is to say of a test travels in the attribute ``llmkit`` of its last report.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.inventory = Inventory(cassettes=settings.cassettes, root=settings.root)
+        self.before_sending: list[Any] = []
+        self.after_recording: list[Any] = []
+        self.allowed: set[Address] = set()
+        self.is_budget_reached = False
+        self._refused_to_send: list[BaseException] = []
+        self._seal = Seal(is_allowed=self._may_reach_locally, allowed_hosts=settings.hosts, error=NetworkSealed)
+        self._watch = Watch(self._seal.policy)
+        self._opened = Opened(settings.cassettes)
+        self._expectations = Expectations()
         self._wider: dict[Path, Tape] = {}
         self._tape: Tape | None = None
         self._run = ExitStack()
         self._test = ExitStack()
         self._is_patched = False
-        self.allowed: set[Address] = set()
-        self.total = Ledger()
-        self.unanswered: list[str] = []
 
     def start(self) -> None:
         """Seal the network, and put dummy credentials where replay finds none."""
-        if self._is_live:
+        if self.settings.is_live:
+            if (of_parent := inherited()) is not None:
+                of_parent.open()
             return
-        if self._mode == "none":
+        if not self.settings.sends:
             try:
-                self._run.enter_context(dummies(os.environ, providers=self._dummies))
+                self._run.enter_context(dummies(os.environ, providers=self.settings.dummies))
             except ValueError as error:
                 raise pytest.UsageError(f"llmkit_dummy_credentials: {error}") from None
+        self._run.enter_context(self._expectations.watched())
+        self._opened.start()
+        self._run.callback(self._opened.stop)
         self._seal.close()
 
     def stop(self) -> None:
         """Undo `start`, and save what an interrupted test has recorded."""
+        self._watch.stop()
         self._seal.open()
         if self._tape is not None:
             self._tape.save(is_complete=False)
         self._test.close()
         self._run.close()
 
-    def pytest_report_header(self) -> str:
-        """Say what happens to requests in this run."""
-        if self._is_live:
-            return "llmkit: live, requests are sent and not recorded"
-        where = cassette_paths.shown(self._cassettes, self._root)
-        does = {"none": "replaying from", "new_episodes": "recording what is missing to", "all": "recording all to"}
-        return f"llmkit: {does[self._mode]} {where}{', network sealed' if self._mode == 'none' else ''}"
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(
+        self, session: pytest.Session, items: list[pytest.Item]
+    ) -> Generator[None, None, None]:
+        """Learn which tests there are, before others leave some of them out."""
+        whole = [arg for arg in session.config.args if "::" not in arg]
+        for item in items:
+            wishes = item.stash[_WISHES] = self.settings.of_test(item)
+            path = str(self._path_of(item, wishes))
+            self.inventory.tests[path].append(item.nodeid)
+            if wishes.name:
+                self.inventory.shared.add(path)
+            if any(item.path.is_relative_to(session.config.invocation_params.dir / arg) for arg in whole):
+                self.inventory.modules.add(str(item.path))
+        self.inventory.is_partial |= len(whole) < len(session.config.args)
+        if session.config.args_source is pytest.Config.ArgsSource.ARGS:
+            self.inventory.chosen |= {str(session.config.invocation_params.dir / arg) for arg in whole}
+        return (yield)
+
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        """Note that tests were left out."""
+        self.inventory.is_partial |= bool(items)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Note that tests could not be collected."""
+        if report.failed or report.skipped:
+            self.inventory.is_partial = True
+            self.inventory.modules.discard(str(self.settings.root / report.nodeid.partition("::")[0]))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, None, None]:
@@ -88,16 +126,12 @@ class Harness:
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
         """Fail the test if its cassette is broken, or if it went past the recordings without noticing."""
         __tracebackhide__ = True
-        if self._tape is not None:
-            try:
-                self._tape.check()
-            except BrokenCassette as error:
-                raise Broken(error) from None
+        self._check_files()
         try:
             result = yield
         except Unrecorded as error:
             self._report_unrecorded(item, error)
-            raise error.with_traceback(_down_to_the_project(error.__traceback__, self._root)) from None
+            raise error.with_traceback(down_to_the_project(error.__traceback__, self.settings.root)) from None
         except pytest.skip.Exception:
             self._fail_if_swallowed("the test was skipped")
             raise
@@ -105,16 +139,22 @@ class Harness:
             self._report_unrecorded(item, error)
             raise
         self._fail_if_swallowed("the test passed")
+        self._fail_if_leaked()
         return result
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, None, None]:
-        """Save the test's cassette after the last of its fixtures."""
+        """Save the test's cassette after the last of its fixtures, and fail a test that passed but should not have."""
+        problems: list[str] = []
         try:
             result = yield
+            problems = list(self._problems(item))
         finally:
-            self._end(item)
+            self._end(item, is_fine=not problems)
         self._fail_if_swallowed("the fixtures were torn down")
+        self._fail_if_leaked()
+        if problems:
+            pytest.fail("\n\n".join(problems), pytrace=False)
         return result
 
     @pytest.hookimpl(wrapper=True)
@@ -122,14 +162,14 @@ class Harness:
         self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
     ) -> Generator[None, object, object]:
         """Record what a fixture of wider scope asks, also when it is torn down, in a cassette of that scope."""
-        if fixturedef.scope == "function" or self._is_live:
+        if fixturedef.scope == "function" or self.settings.is_live:
             return (yield)
         self._patch()
         tape = self._wider_tape(fixturedef.scope, request.node)
         if self._tape is not None:
             tape.ledger = self._tape.ledger
         teardown, is_complete = ExitStack(), False
-        fixturedef.addfinalizer(lambda: _leave(teardown, tape))
+        fixturedef.addfinalizer(lambda: self._leave(teardown, tape))
         try:
             with _playing(tape):
                 result = yield
@@ -138,6 +178,7 @@ class Harness:
             raise Broken(error) from None
         finally:
             tape.save(is_complete=is_complete, is_shared=True)
+            self._note_played(tape)
             fixturedef.addfinalizer(lambda: teardown.enter_context(_playing(tape)))
         return result
 
@@ -145,55 +186,95 @@ class Harness:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Note the outcome, and let the last report of a test carry its ledger (also to another process)."""
+        """Note the outcome, and let the last report of a test carry what there is to say (also to another process)."""
         report = yield
-        item.stash.setdefault(_OUTCOMES, {})[call.when] = report.passed or report.skipped
+        outcome = "xfailed" if hasattr(report, "wasxfail") else report.outcome
+        item.stash.setdefault(_OUTCOMES, {})[call.when] = outcome
         if call.when == "teardown" and self._tape is not None:
-            unanswered = [
-                f"{item.nodeid}: {asked.written.method} {asked.written.uri}" for asked in self._tape.unanswered
-            ]
-            report.llmkit = {"ledger": self._tape.ledger.facts(), "unanswered": unanswered}  # type: ignore[attr-defined]  # pytest lets reports carry facts
+            report.llmkit = self._facts(item, self._tape)  # type: ignore[attr-defined]  # pytest lets reports carry facts
             self._tape = None
         return report
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Sum up."""
-        if facts := getattr(report, "llmkit", None):
-            self.total.add(facts["ledger"])
-            self.unanswered += facts["unanswered"]
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Let a worker of a distributed run send what it has seen."""
+        self.inventory.opened |= self._opened.paths
+        output = getattr(session.config, "workeroutput", None)
+        if output is not None:
+            output["llmkit"] = self.inventory.facts()
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Say what was recorded and replayed."""
-        total = self.total
-        if total.recorded or total.replayed:
-            where = cassette_paths.shown(self._cassettes, self._root)
-            recorded = f"{total.recorded} recorded ({_tokens(total.tokens('recorded'))}), " if self._mode != "none" else ""
-            sealed = "network sealed" if self._mode == "none" else f"cassettes in {where}"
-            terminalreporter.write_line(f"llmkit: {recorded}{total.replayed} replayed; {sealed}")
-        for request in self.unanswered:
-            terminalreporter.write_line(f"llmkit: got no reply, and so can't be replayed: {request}")
+    def _facts(self, item: pytest.Item, tape: Tape) -> dict[str, Any]:
+        unanswered = [f"{item.nodeid}: {asked.written.method} {asked.written.uri}" for asked in tape.unanswered]
+        drifts = [(one.drift.tier.name, str(one)) for one in tape.drifts]
+        return {
+            "test": item.nodeid,
+            "cassette": str(tape.path),
+            "ledger": tape.ledger.facts(),
+            "unanswered": unanswered,
+            "is_budget_reached": self.is_budget_reached,
+            "drifts": drifts,
+            "misses": [str(miss) for miss in tape.all_misses],
+            "oldest": tape.oldest,
+            "unplayed": [n for n, _ in tape.unplayed] if self._has_passed(item) and not tape.is_broken else [],
+        }
 
     def _begin(self, item: pytest.Item) -> None:
         self._seal.refused.clear()
+        self._expectations.forget()
         for tape in self._wider.values():
-            tape.misses.clear()
-        if self._is_live or item.get_closest_marker("live"):
+            tape.begin_test()
+        if self.settings.is_live or item.get_closest_marker("live"):
             self._seal.open()
             return
         self._patch()
-        path = cassette_paths.of_test(self._cassettes, self._root, item)
-        self._tape = self._open(path, remedy=f"pytest --record {shlex.quote(item.nodeid)}")
+        wishes = item.stash.get(_WISHES, None) or self.settings.of_test(item)
+        self._tape = self._open(
+            self._path_of(item, wishes), wishes, nodeid=item.nodeid, test=item.nodeid if wishes.name else ""
+        )
         self._test.enter_context(_playing(self._tape))
-        if self._mode != "none":
+        if self.settings.sends:
             self._seal.open()
+            self._watch.start()
 
-    def _end(self, item: pytest.Item) -> None:
+    def _end(self, item: pytest.Item, *, is_fine: bool) -> None:
         self._test.close()
-        if not self._is_live:
+        self._watch.stop()
+        if not self.settings.is_live:
             self._seal.close()
-        if self._tape is not None:
-            outcomes = item.stash.get(_OUTCOMES, {})
-            self._tape.save(is_complete=outcomes.get("setup", False) and outcomes.get("call", False))
+        if self._tape is None:
+            return
+        outcomes = item.stash.get(_OUTCOMES, {})
+        is_complete = is_fine and all(outcomes.get(when) in ("passed", "skipped") for when in ("setup", "call"))
+        is_named = bool(item.stash[_WISHES].name)
+        prunes = self.settings.prunes and self._has_passed(item)
+        if not self._tape.is_broken:
+            self._tape.save(is_complete=is_complete, is_shared=is_named, prunes=prunes)
+        if is_named:
+            self._note_played(self._tape)
+
+    def _problems(self, item: pytest.Item) -> Iterator[str]:
+        if self._tape is None or not self._has_passed(item):
+            return
+        tapes = [self._tape, *self._wider.values()]
+        judgement = Judgement(
+            tape=self._tape,
+            wishes=item.stash[_WISHES],
+            settings=self.settings,
+            nodeid=item.nodeid,
+            reached=tuple(self._watch.reached) if not any(tape.asked_count for tape in tapes) else (),
+            refused=tuple(self._tape.refused),
+        )
+        yield from judgement.problems()
+
+    def _has_passed(self, item: pytest.Item) -> bool:
+        outcomes = item.stash.get(_OUTCOMES, {})
+        return outcomes.get("setup") == "passed" and outcomes.get("call") == "passed"
+
+    def _check_files(self) -> None:
+        if self._tape is not None and self._tape.path.exists():
+            try:
+                self._tape.check()
+            except BrokenCassette as error:
+                raise Broken(error) from None
 
     def _patch(self) -> None:
         """Patch the clients, once for the run; the first test pays for importing vcrpy."""
@@ -203,31 +284,89 @@ class Harness:
             self._run.enter_context(patched())
             self._is_patched = True
 
-    def _open(self, path: Path, *, remedy: str) -> Tape:
-        return Tape(path, mode=self._mode, manner=Manner(scope=self._scope(), remedy=remedy, miss=CassetteMiss))
+    def _path_of(self, item: pytest.Item, wishes: Wishes) -> Path:
+        if wishes.name:
+            return cassette_paths.named(self.settings.cassettes, wishes.name)
+        return cassette_paths.of_test(self.settings.cassettes, self.settings.root, item)
 
-    def _scope(self) -> Scope:
-        return Scope(passes=lambda address: address in self.allowed or address.host in self._hosts)
+    def _open(self, path: Path, wishes: Wishes, *, nodeid: str, test: str = "") -> Tape:
+        manner = Manner(
+            scope=Scope(passes=lambda address: address in self.allowed or address.host in self.settings.hosts),
+            rules=wishes.rules,
+            speed=wishes.speed,
+            remedy=f"pytest --record {shlex.quote(nodeid)}" if nodeid else "pytest --record",
+            miss=CassetteMiss,
+            test=test,
+            allowed_secrets=self.settings.allowed_secrets,
+            is_refusal_expected=self._expectations.is_any,
+            before_sending=self._before_sending,
+            after_recording=self._after_recording,
+            elsewhere=partial(self._elsewhere, path, wishes),
+        )
+        return Tape(path, mode=self.settings.mode, manner=manner, pending=self.settings.pending(path))
+
+    def _before_sending(self, asked: Asked) -> None:
+        try:
+            for hook in self.before_sending:
+                hook(asked)
+        except BudgetReached as error:
+            self.is_budget_reached = True
+            self._refused_to_send.append(error)
+            raise
+
+    def _after_recording(self, asked: Asked, interaction: Interaction) -> None:
+        for hook in self.after_recording:
+            hook(asked, interaction)
+
+    def _elsewhere(self, path: Path, wishes: Wishes, key: str) -> list[str]:
+        """Name the other cassettes that hold a request, as far as two seconds reach."""
+        until = time.monotonic() + _SEARCH_S
+        already = set(self._opened.paths)
+        found = []
+        for other in sorted(self.settings.cassettes.rglob("*.yaml")):
+            if other == path or time.monotonic() > until:
+                continue
+            try:
+                if Tape(other, manner=Manner(rules=wishes.rules)).holds(key):
+                    found.append(self.settings.shown(other))
+            except BrokenCassette:
+                continue  # its own test says so
+        self._opened.paths &= already
+        return found
 
     def _wider_tape(self, scope: str, node: pytest.Item | pytest.Collector) -> Tape:
-        path = cassette_paths.of_scope(self._cassettes, self._root, scope, node)
+        path = cassette_paths.of_scope(self.settings.cassettes, self.settings.root, scope, node)
         if path not in self._wider:
-            self._wider[path] = self._open(path, remedy=f"pytest --record {shlex.quote(node.nodeid)}".rstrip(" '"))
+            self._wider[path] = self._open(path, self.settings.wishes, nodeid=node.nodeid)
         return self._wider[path]
+
+    def _leave(self, teardown: ExitStack, tape: Tape) -> None:
+        teardown.close()
+        tape.save(is_shared=True)
+        self._note_played(tape)
+
+    def _note_played(self, tape: Tape) -> None:
+        if tape.played or tape.path.exists():
+            self.inventory.shared.add(str(tape.path))
+            self.inventory.played[str(tape.path)] |= {digest(one) for one in tape.played}
 
     def _may_reach_locally(self, address: Address) -> bool:
         return address in self.allowed or address not in Provider.from_environment().addresses
 
+    def _tapes(self) -> list[Tape]:
+        return [tape for tape in (self._tape, *self._wider.values()) if tape is not None]
+
     def _unrecorded(self) -> list[BaseException]:
-        tapes = [tape for tape in (self._tape, *self._wider.values()) if tape is not None]
-        return [*(miss for tape in tapes for miss in tape.misses), *self._seal.refused]
+        self._seal.refused_children()
+        misses = (miss for tape in self._tapes() for miss in tape.misses)
+        return [*misses, *self._seal.refused, *self._refused_to_send]
 
     def _forget_unrecorded(self) -> None:
         """What was reported once is not reported again in a later phase of the test."""
-        for tape in (self._tape, *self._wider.values()):
-            if tape is not None:
-                tape.misses.clear()
+        for tape in self._tapes():
+            tape.misses.clear()
         self._seal.refused.clear()
+        self._refused_to_send.clear()
 
     def _fail_if_swallowed(self, what_happened: str) -> None:
         unrecorded = self._unrecorded()
@@ -236,43 +375,21 @@ class Harness:
             message = f"{what_happened}, but an error of replay was swallowed on the way:\n{unrecorded[0]}"
             pytest.fail(message, pytrace=False)
 
+    def _fail_if_leaked(self) -> None:
+        for tape in self._tapes():
+            if tape.leak is not None and not tape.leak_was_told:
+                tape.leak_was_told = True
+                raise Leaked(tape.leak)
+
     def _report_unrecorded(self, item: pytest.Item, error: BaseException) -> None:
         """Show what was not recorded also where the application wrapped it in an error of its own."""
         others = [str(unrecorded) for unrecorded in self._unrecorded() if unrecorded is not error]
         self._forget_unrecorded()
         if others:
-            item.add_report_section("call", "llmkit", "\n".join(others))
+            item.add_report_section("call", "llmkit: not recorded", "\n".join(others))
 
 
 def _playing(tape: Tape) -> AbstractContextManager[None]:
     from llmkit.recording.recorder import playing  # imports vcrpy
 
     return playing(tape)
-
-
-def _leave(teardown: ExitStack, tape: Tape) -> None:
-    teardown.close()
-    tape.save(is_shared=True)
-
-
-def _down_to_the_project(traceback: TracebackType | None, root: Path) -> TracebackType | None:
-    """Return ``traceback`` down to its last frame in the project: the line that asked, without the SDK below it."""
-    frames = []
-    while traceback is not None:
-        frames.append(traceback)
-        traceback = traceback.tb_next
-    while frames and not _is_of_project(frames[-1], root):
-        frames.pop()
-    shortened = None
-    for frame in reversed(frames):
-        shortened = TracebackType(shortened, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
-    return shortened
-
-
-def _is_of_project(traceback: TracebackType, root: Path) -> bool:
-    path = Path(traceback.tb_frame.f_code.co_filename)
-    return path.is_relative_to(root) and "site-packages" not in path.parts
-
-
-def _tokens(tokens: tuple[int, int]) -> str:
-    return f"{tokens[0]:,} tokens in, {tokens[1]:,} out"

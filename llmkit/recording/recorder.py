@@ -19,6 +19,7 @@ from vcr.cassette import Cassette as VcrCassette
 from vcr.patch import CassettePatcherBuilder
 from vcr.util import read_body
 
+from llmkit.recording import waits
 from llmkit.recording.credentials import dummies
 from llmkit.recording.deck import Deck
 from llmkit.recording.interaction import Request, Response
@@ -69,6 +70,8 @@ class use_cassette(AbstractContextManager[Tape]):  # noqa: N801 - it is used lik
         tape, block = self._blocks.pop()
         block.close()
         tape.save(is_complete=kind is None)
+        if tape.leak is not None and kind is None:
+            raise tape.leak
 
     async def __aenter__(self) -> Tape:
         return self.__enter__()
@@ -102,7 +105,7 @@ class use_cassette(AbstractContextManager[Tape]):  # noqa: N801 - it is used lik
 @contextmanager
 def playing(tape: Tape) -> Iterator[None]:
     """Lead the process's HTTP requests to ``tape`` for the duration of a block."""
-    with patched():
+    with patched(), waits.skipping():
         _deck.put_in(tape)
         try:
             yield

@@ -16,11 +16,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from llmkit.recording import content_coding, index, match
+from llmkit.recording import content_coding, index, leaks, match, waits
 from llmkit.recording.addresses import AZURE, Address, Provider
 from llmkit.recording.credentials import DUMMY_KEY
-from llmkit.recording.errors import BrokenCassette, CassetteMiss, RecordingError
+from llmkit.recording.errors import BrokenCassette, CassetteMiss, RecordingError, SecretLeak
 from llmkit.recording.interaction import CLOSED, Interaction, Request, Response
+from llmkit.recording.leaks import Allowed
 from llmkit.recording.ledger import Ledger
 from llmkit.recording.miss import Miss
 from llmkit.recording.scrub import URL_HEADERS, Scrubber, credentials
@@ -72,7 +73,9 @@ class Manner:
 
     ``speed`` is that of a replay: 0 is at once, 1 as it was recorded, 2 twice as fast. ``remedy`` is the command that
     records what is missing, ``miss`` the error to raise for that. ``test`` is written beside each recording of a
-    cassette that several tests share. ``before_sending`` may raise, and then nothing is sent.
+    cassette that several tests share. ``allowed_secrets`` may be written though they look like some. ``before_sending``
+    may raise, and then nothing is sent; ``after_recording`` is told what came of it. A refusal that comes while
+    ``is_refusal_expected`` is not among `Tape.refused`.
     ``elsewhere`` names other cassettes that hold a request with that key.
     """
 
@@ -82,8 +85,10 @@ class Manner:
     remedy: str = "use_cassette(…, record='new_episodes')"
     miss: type[CassetteMiss] = CassetteMiss
     test: str = ""
+    allowed_secrets: Allowed = leaks.NOTHING
+    is_refusal_expected: Callable[[], bool] = lambda: False
     before_sending: Callable[[Asked], None] = lambda _: None
-    after_recording: Callable[[Interaction], None] = lambda _: None
+    after_recording: Callable[[Asked, Interaction], None] = lambda _, __: None
     elsewhere: Callable[[str], Sequence[str]] = lambda _: ()
 
 
@@ -93,6 +98,10 @@ class Drifted:
 
     asked: Request
     drift: Drift
+
+    def __str__(self) -> str:
+        drift = self.drift
+        return f"{self.asked.method} {self.asked.uri}  {drift.where}: {drift.recorded} → {drift.live}"
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -129,6 +138,9 @@ class Tape:
         self.misses: list[CassetteMiss] = []
         self.drifts: list[Drifted] = []
         self.refused: list[Interaction] = []
+        self.leak: SecretLeak | None = None
+        self.leak_was_told = False
+        self.all_misses: list[CassetteMiss] = []
         self.asked_count = 0
         self._shelf = Shelf(pending or path, first=path)
         self._takes: list[Take] = []
@@ -165,9 +177,26 @@ class Tape:
         return [entry.interaction for entry in self._loaded() if entry.interaction is not None]
 
     @property
-    def unplayed(self) -> list[Interaction]:
-        """What was on the tape at first and was not played."""
-        return [e.interaction for e in self._loaded() if e.interaction and not e.is_new and not e.was_played]
+    def unplayed(self) -> list[tuple[int, Interaction]]:
+        """What was on the tape at first and was not played, each with its place."""
+        old = [entry for entry in self._loaded() if not entry.is_new]
+        return [(n, e.interaction) for n, e in enumerate(old) if e.interaction and not e.was_played]
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether the file was read and is not whole."""
+        return self._broken is not None
+
+    @property
+    def oldest(self) -> str:
+        """When the oldest recording was made that was there at first, or "" if none says."""
+        dates = (e.interaction.recorded_at for e in self._entries or () if e.interaction and not e.is_new)
+        return min((date for date in dates if date), default="")
+
+    @property
+    def played(self) -> list[Interaction]:
+        """What was played, and what was recorded."""
+        return [e.interaction for e in self._entries or () if e.interaction and e.was_played]
 
     @property
     def unanswered(self) -> list[Asked]:
@@ -177,6 +206,7 @@ class Tape:
     def ask(self, request: Request) -> Asked:
         """Take up ``request``, to be given to `play` and `take`."""
         self.asked_count += 1
+        waits.cancel()
         written = self._written(request)
         return Asked(sent=request, written=written, key=match.key(written, self.manner.rules))
 
@@ -203,16 +233,23 @@ class Tape:
             return self._replayed(entry.interaction)
 
     def _replayed(self, interaction: Interaction) -> Response:
-        self.ledger.replay(interaction.response)
-        if interaction.response.status >= _FIRST_REFUSAL:
+        response = interaction.response
+        self.ledger.replay(response)
+        self._note_refusal(interaction)
+        is_broken_off = bool(response.ended) and not response.was_left
+        if waits.makes_wait(response.status, response.headers, is_broken_off=is_broken_off):
+            waits.owe()
+        return response
+
+    def _note_refusal(self, interaction: Interaction) -> None:
+        if interaction.response.status >= _FIRST_REFUSAL and not self.manner.is_refusal_expected():
             self.refused.append(interaction)
-        return interaction.response
 
     def take(self, asked: Asked) -> Take:
         """Keep a place for the reply to ``asked``, which is about to be sent."""
         self._may_send(asked)
         entry = _Entry(asked=asked.written, key=asked.key, is_new=True, was_played=True)
-        take = Take(asked, functools.partial(self._keep, entry))
+        take = Take(asked, functools.partial(self._keep, asked, entry))
         with self._lock:
             self._loaded().append(entry)
             self._takes.append(take)
@@ -226,6 +263,7 @@ class Tape:
         with self._lock:
             self.ledger.record(plain)
             self.drifts += [Drifted(asked=asked.written, drift=drift) for drift in verify.compare(recorded, plain)]
+        self.manner.after_recording(asked, Interaction(request=asked.written, response=plain))
 
     def left_off(self, recorded: Response) -> CassetteMiss:
         """Return the miss for a client that reads on where it closed the connection while recording."""
@@ -247,11 +285,22 @@ class Tape:
         with self._lock:
             return self._save(is_complete=is_complete, is_whole=is_complete and not is_shared, prunes=prunes)
 
+    def holds(self, key: str) -> bool:
+        """Tell whether there was a recording with that key at first."""
+        return any(entry.key == key and not entry.is_new for entry in self._loaded())
+
+    def begin_test(self) -> None:
+        """Forget what an earlier test, of those that share the tape, has to answer for."""
+        self.misses.clear()
+        self.asked_count = 0
+
     def check(self) -> None:
         """Raise `BrokenCassette` if the file is there and is not whole."""
         self._loaded()
 
     def _save(self, *, is_complete: bool, is_whole: bool, prunes: bool) -> bool:
+        if self.leak is not None:
+            return False
         new = [e for e in self._entries or () if e.is_new and e.interaction is not None]
         for entry in new:
             entry.is_kept |= is_complete or bool(entry.interaction and _is_good(entry.interaction))
@@ -267,7 +316,7 @@ class Tape:
         self._shelf.write([self._fresh(entry) for entry in ours], lambda place: not goes[place])
         return True
 
-    def _keep(self, entry: _Entry, response: Response) -> None:
+    def _keep(self, asked: Asked, entry: _Entry, response: Response) -> None:
         """Put ``response`` in the place that was kept for it, decoded and without secrets, and save it."""
         plain = self._plain(response)
         with self._lock:
@@ -279,10 +328,16 @@ class Tape:
                 test=self.manner.test,
             )
             self.ledger.record(entry.interaction.response)
-            if entry.interaction.response.status >= _FIRST_REFUSAL:
-                self.refused.append(entry.interaction)
+            self._note_refusal(entry.interaction)
+            self._look_for_leaks(entry.interaction)
             self._save(is_complete=False, is_whole=False, prunes=False)
-        self.manner.after_recording(entry.interaction)
+        self.manner.after_recording(asked, entry.interaction)
+
+    def _look_for_leaks(self, interaction: Interaction) -> None:
+        """After one secret, nothing of this tape is kept: what was written before the secret came goes, too."""
+        if found := leaks.find(interaction, allowed=self.manner.allowed_secrets):
+            self.leak = SecretLeak([*(self.leak.leaks if self.leak else ()), *found], self.path)
+            self._shelf.restore()
 
     def _plain(self, response: Response) -> Response:
         """Return ``response`` with its body decoded, and a redirect to the provider leading to its stable name."""
@@ -367,6 +422,7 @@ class Tape:
     def _missed(self, message: str) -> CassetteMiss:
         miss = self.manner.miss(message)
         self.misses.append(miss)
+        self.all_misses.append(miss)
         return miss
 
     def _may_send(self, asked: Asked) -> None:

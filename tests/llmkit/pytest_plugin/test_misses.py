@@ -25,7 +25,7 @@ def test_an_unrecorded_request_fails_with_the_nearest_recording_and_the_command(
             "E * no recording of this request",
             "E * asked * POST https://api.openai.com/v1/chat/completions",
             "E * interaction 1 of 1 differs in",
-            "E * $.messages[[]0].content",
+            "E * messages[[]0].content",
             'E * recorded  "What is the capital of France?"',
             'E * asked     "What is the capital of Spain?"',
             "E * record what is missing: pytest --record test_it.py::test_one",
@@ -64,7 +64,7 @@ def test_a_miss_that_the_application_wraps_is_still_shown(project: Project) -> N
     result = project.run()
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
-        ["*RuntimeError: sorry, try later", "*Captured llmkit call*", "no recording of this request"]
+        ["*RuntimeError: sorry, try later", "*Captured llmkit: not recorded call*", "no recording of this request"]
     )
 
 

@@ -39,7 +39,9 @@ def test_live_and_record_exclude_each_other(project: Project) -> None:
 def test_an_unknown_mode_is_refused_with_the_valid_ones(project: Project) -> None:
     result = project.run("--record=some")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*--record/--record=new_episodes/--record=all/--record=none*'some'*"])
+    result.stderr.fnmatch_lines(
+        ["*--record/--record=new/--record=all/--record=verify/--record=review/--record=none/*'some'*"]
+    )
 
 
 def test_cassettes_lie_where_the_option_says(project: Project, server: MockServer) -> None:

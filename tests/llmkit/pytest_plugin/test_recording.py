@@ -16,13 +16,16 @@ def test_a_suite_is_recorded_once_and_replays_without_server_or_key(project: Pro
     project.use(server)
     recorded = project.run("--record", "test_it.py")
     recorded.assert_outcomes(passed=2)
-    recorded.stdout.fnmatch_lines(["llmkit: 2 recorded (* tokens in, * out), 0 replayed; cassettes in cassettes/"])
+    recorded.stdout.fnmatch_lines(["llmkit: 2 recorded (* tokens in, * out, $*), 0 replayed; cassettes in cassettes/"])
     assert project.cassettes() == ["test_it/test_one.yaml", "test_it/test_two.yaml"]
     project.use_nothing()
     replayed = project.run()
     replayed.assert_outcomes(passed=2)
     replayed.stdout.fnmatch_lines(
-        ["llmkit: replaying from cassettes/, network sealed", "llmkit: 2 replayed; network sealed"]
+        [
+            "llmkit: replaying from cassettes/, network sealed",
+            "llmkit: 2 replayed (* tokens and $* saved); network sealed",
+        ]
     )
     assert len(server.journal) == 2
 
@@ -41,7 +44,7 @@ def test_record_replays_what_is_there_and_all_records_anew(project: Project, ser
     project.write(test_it="from app import ask\ndef test_one(): ask()\n")
     project.use(server)
     project.run("--record").assert_outcomes(passed=1)
-    project.run("--record").stdout.fnmatch_lines(["llmkit: 0 recorded * 1 replayed; *"])
+    project.run("--record").stdout.fnmatch_lines(["llmkit: 0 recorded * 1 replayed (* saved); *"])
     assert len(server.journal) == 1
     project.run("--record=all").stdout.fnmatch_lines(["llmkit: 1 recorded * 0 replayed; *"])
     assert len(server.journal) == 2
