@@ -29,9 +29,11 @@ UVLOOP = f"import asyncio, uvloop; uvloop.run(asyncio.open_connection('{ELSEWHER
 GRANDCHILD = (
     f"import subprocess, sys; sys.exit(subprocess.run([sys.executable, '-c', {LOOKUP!r}], env={{}}).returncode)"
 )
-TAKEN_OVER = (
-    "import os, subprocess, sys\nfrom llmkit.recording import seal\nwhile (s := seal.inherited()).is_closed: s.open()\n"
-)
+TAKEN_OVER = """
+import os, subprocess, sys
+from llmkit.recording import seal
+if (inherited := seal.inherited()) is not None: inherited.open()
+"""
 
 
 @pytest.fixture
@@ -212,19 +214,43 @@ def test_a_variable_that_the_test_sets_reaches_the_child_and_does_not_unseal_it(
     assert "NetworkSealed" in child.stderr
 
 
+def test_a_child_of_multiprocessing_is_sealed_whatever_the_test_sets(
+    seal: Seal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/nowhere")
+    context: Any = multiprocessing.get_context("spawn")
+    process = context.Process(target=_look_up)
+    process.start()
+    process.join()
+    assert process.exitcode == 1
+    assert len(seal.refused_children()) == 1
+
+
+def test_a_childs_shell_is_sealed(seal: Seal) -> None:
+    code = f'import os, sys; os.system(f\'"{{sys.executable}}" -c "{LOOKUP}"\')'
+    assert "NetworkSealed" in python(code).stderr
+
+
+def test_a_child_that_honours_proxies_reaches_allowed_hosts_without(seal: Seal) -> None:
+    variables = subprocess.run(["env"], capture_output=True, text=True, timeout=60).stdout.splitlines()
+    (direct,) = (line for line in variables if line.startswith("NO_PROXY="))
+    assert "192.0.2.9" in direct
+    assert "127.0.0.1" in direct
+
+
 def test_opening_the_seal_leaves_children_what_they_had() -> None:
     code = f"""{TAKEN_OVER}
 os.environ["PYTHONPATH"], os.environ["no_proxy"] = "/a", "b"
-def inherited():
+def variables():
     lines = subprocess.run(["env"], capture_output=True, text=True).stdout.splitlines()
     return {{line for line in lines if not line.startswith("_=")}}
-before, popen = inherited(), subprocess.Popen.__init__
+before, popen = variables(), subprocess.Popen.__init__
 closed = seal.Seal()
 closed.close()
-assert before != inherited() and popen is not subprocess.Popen.__init__
+assert before != variables() and popen is not subprocess.Popen.__init__
 os.environ["PYTHONPATH"] = "/c"
 closed.open()
-assert inherited() ^ before == {{"PYTHONPATH=/a", "PYTHONPATH=/c"}}, inherited() ^ before
+assert variables() ^ before == {{"PYTHONPATH=/a", "PYTHONPATH=/c"}}, variables() ^ before
 assert popen is subprocess.Popen.__init__
 """
     child = python(code, env={"HOME": "/"})
@@ -234,6 +260,16 @@ assert popen is subprocess.Popen.__init__
 def test_a_child_takes_over_by_opening_what_it_inherits(seal: Seal) -> None:
     refused = f"{TAKEN_OVER}import socket\nsocket.socket(type=socket.SOCK_DGRAM).connect(('{ELSEWHERE}', 9))"
     child = python(refused, "-Wignore")
+    assert child.returncode == 0, child.stderr
+    assert seal.refused_children() == []
+
+
+def test_a_child_takes_over_by_closing_a_seal_of_its_own(seal: Seal) -> None:
+    connects = f"socket.socket(type=socket.SOCK_DGRAM).connect(('{ELSEWHERE}', 9))"
+    closes = (
+        f"import socket\nfrom llmkit.recording.seal import Seal\nown = Seal(allowed_hosts=frozenset({{'{ELSEWHERE}'}}))"
+    )
+    child = python(f"{closes}\nown.close()\n{connects}\nown.open()\n{connects}", "-Wignore")
     assert child.returncode == 0, child.stderr
     assert seal.refused_children() == []
 
@@ -287,6 +323,18 @@ def test_the_report_is_gone_with_the_seal() -> None:
     path = Path(python(code).stdout.strip())
     assert path.name.startswith("llmkit-seal-")
     assert not path.exists()
+
+
+def test_the_report_outlives_a_forked_child() -> None:
+    code = f"""{TAKEN_OVER}
+closed = seal.Seal()
+closed.close()
+if (pid := os.fork()) == 0: sys.exit()
+os.waitpid(pid, 0)
+assert os.path.exists(closed._report.path)
+"""
+    child = python(code)
+    assert child.returncode == 0, child.stderr
 
 
 def test_a_forked_child_leaves_the_report_to_its_parent(seal: Seal) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -256,6 +258,16 @@ async def test_a_task_is_spared_what_its_child_owed_when_it_was_done() -> None:
     assert await lasts_async(short_async)
 
 
+def test_a_task_of_uvloop_is_spared_what_its_child_owed() -> None:
+    uvloop = pytest.importorskip("uvloop", reason="uvloop is not installed")
+
+    async def main() -> None:
+        await asyncio.wait_for(refused(), 1)
+        await asyncio.sleep(LONG_S)
+
+    uvloop.run(main())
+
+
 async def test_a_task_is_not_spared_what_anothers_child_owed() -> None:
     other = asyncio.Event()
 
@@ -364,9 +376,23 @@ with waits.skipping():
     sleep(9)
 assert time.perf_counter() - started < 5
 """
-    import subprocess
-    import sys
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
 
+
+def test_what_is_imported_within_a_block_is_spared_too() -> None:
+    pytest.importorskip("trio", reason="trio is not installed")
+    code = """
+import time
+from llmkit.recording import waits
+with waits.skipping():
+    import trio
+    async def main():
+        waits.owe()
+        await trio.sleep(9)
+    started = time.perf_counter()
+    trio.run(main)
+assert time.perf_counter() - started < 5
+"""
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
 
 
