@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import aiohttp.web
 import pytest
+from aiohttp.test_utils import TestServer
 
 from llmkit.recording import CassetteMiss, use_cassette
 from llmkit.recording.cassette import load, save
@@ -152,6 +154,38 @@ async def test_a_connection_is_used_again_while_it_is_recorded(path: Path, upstr
                     await reply.read()
     assert len(reused) == 2
     assert [one.response.ended for one in load(path)] == ["", "", ""]
+
+
+async def test_a_live_connection_is_overheard_no_longer_than_its_reply(path: Path, upstream: Upstream) -> None:
+    upstream.script = [b"a", GATE, b"b"]
+    with use_cassette(path, record="new_episodes"):
+        async with aiohttp.ClientSession() as session, session.post(f"{upstream.url}/v1/x") as reply:
+            assert reply.connection is not None
+            transport, protocol = reply.connection.transport, reply.connection.protocol
+            assert transport is not None
+            before = transport.get_protocol()
+            upstream.gate.release()
+            await reply.read()
+            assert before is not protocol
+            assert transport.get_protocol() is protocol
+
+
+async def test_a_websocket_passes_untouched(path: Path) -> None:
+    async def echo(request: aiohttp.web.Request) -> aiohttp.web.WebSocketResponse:
+        socket = aiohttp.web.WebSocketResponse()
+        await socket.prepare(request)
+        async for message in socket:
+            await socket.send_str(message.data)
+        return socket
+
+    app = aiohttp.web.Application()
+    app.router.add_get("/", echo)
+    with use_cassette(path, record="new_episodes") as tape:
+        async with TestServer(app) as server, aiohttp.ClientSession() as session:
+            async with session.ws_connect(server.make_url("/")) as socket:
+                await socket.send_str("hello")
+                assert await socket.receive_str() == "hello"
+    assert tape.ledger.recorded == 0
 
 
 async def test_what_is_replayed_never_goes_to_the_pool(path: Path, upstream: Upstream) -> None:
