@@ -227,7 +227,8 @@ def test_a_child_of_multiprocessing_is_sealed_whatever_the_test_sets(
 
 
 def test_a_childs_shell_is_sealed(seal: Seal) -> None:
-    code = f'import os, sys; os.system(f\'"{{sys.executable}}" -c "{LOOKUP}"\')'
+    look_up = f' -c "{LOOKUP}"'
+    code = f"import os, sys; os.system(sys.executable + {look_up!r})"
     assert "NetworkSealed" in python(code).stderr
 
 
