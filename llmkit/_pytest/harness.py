@@ -215,8 +215,13 @@ class Harness:
             "drifts": drifts,
             "misses": [str(miss) for miss in tape.all_misses],
             "oldest": tape.oldest,
-            "unplayed": [n for n, _ in tape.unplayed] if self._has_passed(item) and not tape.is_broken else [],
+            "unplayed": self._unplayed(item, tape),
         }
+
+    def _unplayed(self, item: pytest.Item, tape: Tape) -> list[int]:
+        """Return the places of what a passed test left unplayed of a cassette of its own."""
+        is_judged = self._has_passed(item) and not tape.is_broken and not item.stash[_WISHES].name
+        return [place for place, _ in tape.unplayed] if is_judged else []
 
     def _begin(self, item: pytest.Item) -> None:
         self._seal.refused_children()  # a straggler's, which this test does not answer for
