@@ -97,8 +97,7 @@ class Overheard:
         """Take note that nothing more comes: the connection ended or broke with ``error``, or a wait was cancelled."""
         if self.is_over:
             return
-        if self._chunk_left is not None and self._buffer:
-            self._listener.add(bytes(self._buffer))
+        self._keep_the_rest()
         if isinstance(error, Exception):
             self._over(ended_as(error))
         elif error is not None:
@@ -111,9 +110,14 @@ class Overheard:
     def leave(self) -> None:
         """Take note that the client hung up."""
         if not self.is_over:
-            if self._chunk_left is not None and self._buffer:
-                self._listener.add(bytes(self._buffer))
+            self._keep_the_rest()
             self._over(CLOSED)
+
+    def _keep_the_rest(self) -> None:
+        """Tell of what came of a chunk whose end does not."""
+        if self._chunk_left is not None and self._buffer:
+            self._seen += len(self._buffer)
+            self._listener.add(bytes(self._buffer))
 
     def _over(self, ended: str = "") -> None:
         self.is_over = True

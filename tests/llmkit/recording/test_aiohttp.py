@@ -112,6 +112,16 @@ async def test_an_upload_arrives_whole_and_is_recorded(path: Path, upstream: Ups
     assert load(path)[0].request.body == b"one, two"
 
 
+async def test_a_chunk_that_adds_nothing_to_the_text_holds_nothing_up(path: Path) -> None:
+    coded = gzip.compress(b"hello")
+    headers = {"Content-Encoding": ["gzip"], "Content-Type": ["text/event-stream"]}
+    chunks = tuple((0, 1) for _ in coded)  # the first ten are gzip's header
+    _recorded(path, Response(status=200, headers=headers, body=coded, chunks=chunks))
+    with use_cassette(path):
+        async with asyncio.timeout(10), aiohttp.ClientSession() as session, session.get(URL) as reply:
+            assert await reply.read() == b"hello"
+
+
 async def test_a_middleware_sees_the_replay(path: Path) -> None:
     _recorded(path, Response(status=503), Response(status=200, body=b"ok"))
 
@@ -180,12 +190,11 @@ async def test_a_websocket_passes_untouched(path: Path) -> None:
 
     app = aiohttp.web.Application()
     app.router.add_get("/", echo)
-    with use_cassette(path, record="new_episodes") as tape:
+    with use_cassette(path):
         async with TestServer(app) as server, aiohttp.ClientSession() as session:
             async with session.ws_connect(server.make_url("/")) as socket:
                 await socket.send_str("hello")
                 assert await socket.receive_str() == "hello"
-    assert tape.ledger.recorded == 0
 
 
 async def test_what_is_replayed_never_goes_to_the_pool(path: Path, upstream: Upstream) -> None:

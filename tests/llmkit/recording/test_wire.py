@@ -79,7 +79,7 @@ def test_a_body_without_a_length_is_over_with_the_connection() -> None:
 @pytest.mark.parametrize(
     ("error", "ended"),
     [
-        (None, "aborted: IncompleteRead: the connection ended after 2 bytes of the body"),
+        (None, "aborted: IncompleteRead: the connection ended after 5 bytes of the body"),
         (TimeoutError("slow"), "timeout: TimeoutError: slow"),
         (KeyboardInterrupt(), "cancelled"),
     ],
@@ -89,6 +89,13 @@ def test_a_body_that_breaks_off_keeps_what_came_of_its_last_chunk(error: BaseExc
     overheard.feed(b"2\r\nab\r\n5\r\ncde")
     overheard.end(error)
     assert (heard.response.body, heard.response.ended) == (b"abcde", ended)
+
+
+def test_a_client_that_hangs_up_inside_a_chunk_keeps_what_came_of_it() -> None:
+    overheard = Overheard(heard := Heard(), is_chunked=True, length=None)
+    overheard.feed(b"5\r\nabc")
+    overheard.leave()
+    assert (heard.response.body, heard.response.ended) == (b"abc", "closed")
 
 
 def test_a_chunk_without_a_size_breaks_the_body_off() -> None:
