@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from llmkit.recording import verify
+from llmkit.recording.addresses import Provider
 from llmkit.recording.content_coding import decoded
 from llmkit.recording.conversation import render
 from llmkit.recording.diff import MISSING, Difference, differences, nearest
@@ -53,11 +54,19 @@ class Change:
 
 def compare(before: Sequence[Interaction], after: Sequence[Interaction], *, is_exact: bool = False) -> list[Change]:
     """Return what changed from ``before`` to ``after``, in the order of ``after``; what is gone comes last."""
+    if not is_exact:
+        before, after = _stable(before), _stable(after)
     pairs = _pairs(before, after)
     changes = [_change(before, after, pairs.get(there), there, is_exact=is_exact) for there in range(len(after))]
     gone = sorted(set(range(len(before))) - set(pairs.values()))
     lost = [Change(before=here + 1, after=0, about=tuple(describe(before[here].request))) for here in gone]
     return [*(change for change in changes if change), *lost]
+
+
+def _stable(interactions: Sequence[Interaction]) -> list[Interaction]:
+    """Return ``interactions`` under the names that their addresses have wherever they were recorded."""
+    stable = Provider.from_environment().stable
+    return [replace(one, request=replace(one.request, uri=stable(one.request.uri))) for one in interactions]
 
 
 def _pairs(before: Sequence[Interaction], after: Sequence[Interaction]) -> dict[int, int]:

@@ -50,7 +50,9 @@ def is_ours(path: Path) -> bool:
 def what_is_lost(interactions: Sequence[Interaction]) -> list[str]:
     """Say what of ``interactions`` vcrpy's format can't tell and a replay by vcrpy would do otherwise."""
     broken_off = sum(bool(one.response.ended) for one in interactions)
-    return [f"{broken_off} replies that broke off will end as if they were whole"] if broken_off else []
+    if broken_off < 2:
+        return ["1 reply that broke off will end as if it were whole"] if broken_off else []
+    return [f"{broken_off} replies that broke off will end as if they were whole"]
 
 
 def _as_yaml(path: Path, raw: bytes) -> bytes:
