@@ -153,7 +153,7 @@ class _Face(VcrCassette):  # type: ignore[misc]  # vcrpy ships no types
     """What vcrpy's stubs take for their cassette: the tape that is playing."""
 
     def __init__(self) -> None:
-        super().__init__(os.devnull, skip_patchers=OWN_CLIENTS, custom_patches=tuple(patches(_deck, self)))
+        super().__init__(os.devnull, skip_patchers=OWN_CLIENTS, custom_patches=tuple(patches(_deck)))
 
     @property
     def write_protected(self) -> bool:
@@ -194,10 +194,6 @@ class _Face(VcrCassette):  # type: ignore[misc]  # vcrpy ships no types
         take.begin(response["status"]["code"], response["status"]["message"] or "", headers)
         take.add(response["body"].get("string") or b"")
         take.finish()
-
-    def find_requests_with_most_matches(self, request: Any) -> list[tuple[Any, list[str], list[str]]]:
-        # asked by the aiohttp stub for the next stop of a redirect
-        return [(request, [], [])]
 
 
 def _request(request: Any) -> Request:

@@ -177,7 +177,7 @@ def _true_headers(headers: dict[str, list[str]], body: bytes) -> dict[str, list[
         lower = name.lower()
         magic = _COMPRESSION_MAGIC.get(values[0].lower() if values else "")
         is_decoded = lower == "content-encoding" and magic is not None and not body.startswith(magic)
-        is_framing = lower == "transfer-encoding" or (lower == "content-length" and bool(body))
+        is_framing = lower == "content-length" and bool(body)
         if not is_decoded and not is_framing:
             kept[name] = values
     return kept

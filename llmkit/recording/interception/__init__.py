@@ -22,7 +22,7 @@ OWN_CLIENTS = ("aiohttp", "httplib", "httpx", "httpx2", "requests", "urllib3")
 """The clients whose patches are made here, by vcrpy's names for them."""
 
 
-def patches(deck: Deck, _vcr_cassette: object = None) -> Iterator[Patch]:
+def patches(deck: Deck) -> Iterator[Patch]:
     """Yield the patches that lead the installed clients to ``deck``."""
     yield from http_client.patches(deck)
     for name in ("httpx", "httpx2"):
