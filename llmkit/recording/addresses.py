@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 OPENAI = "https://api.openai.com/v1"
@@ -86,6 +87,8 @@ class Provider:
         found = (Address.of(url) for url in (self.openai_base_url, self.azure_endpoint))
         return frozenset(address for address in found if address)
 
+    # a run asks a handful of URLs thousands of times, and takes each apart five times over: a tenth of a lookup
+    @lru_cache(maxsize=256)  # noqa: B019 - a provider is a value, so no object is kept alive for it
     def stable(self, url: str) -> str:
         """Return ``url`` under its stable name; without user info and fragment."""
         parts = urlsplit(url)

@@ -399,7 +399,7 @@ class Tape:
 
     def _written(self, request: Request) -> Request:
         self._learn(credentials(request))
-        return self._scrubber.request(replace(request, uri=self.scope.provider().stable(request.uri)))
+        return self._scrubber.known(replace(request, uri=self.scope.provider().stable(request.uri)))
 
     def _learn(self, secrets: Iterable[str]) -> None:
         with self._lock:  # of two threads that learn at once, neither may forget what the other learnt
