@@ -1,8 +1,4 @@
-"""Where tapes meet vcrpy: the only module, with `interception`, that imports it.
-
-vcrpy's `CassettePatcherBuilder` finds the HTTP clients and puts stubs in place: its own, and those of `interception`.
-Its own ask a `vcr.cassette.Cassette`, and that is here a thin face of the `Deck`, whose tape decides.
-"""
+"""Where tapes meet the HTTP clients: a block in which they ask the `Deck`, and the cassette that plays in it."""
 
 from __future__ import annotations
 
@@ -13,17 +9,12 @@ import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar, cast
-
-from vcr.cassette import Cassette as VcrCassette
-from vcr.patch import CassettePatcherBuilder
-from vcr.util import read_body
+from typing import ParamSpec, TypeVar, cast
 
 from llmkit.recording import waits
 from llmkit.recording.credentials import dummies
 from llmkit.recording.deck import Deck
-from llmkit.recording.interaction import Request, Response
-from llmkit.recording.interception import OWN_CLIENTS, patches
+from llmkit.recording.interception import patches, patches_of_vcrpy
 from llmkit.recording.match import Rules
 from llmkit.recording.tape import Manner, Mode, Scope, Tape, validate_mode
 
@@ -124,7 +115,7 @@ def patched() -> Iterator[None]:
 
 
 class _Patches:
-    """Puts vcrpy's patches and ours in place when the first block begins, and back when the last one ends."""
+    """Puts our patches and vcrpy's in place when the first block begins, and back when the last one ends."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -134,9 +125,15 @@ class _Patches:
     def enter(self) -> None:
         with self._lock:
             if self._blocks == 0:
-                for patcher in CassettePatcherBuilder(_Face()).build():
-                    self._undo.enter_context(patcher)
+                self._put()
             self._blocks += 1
+
+    def _put(self) -> None:
+        for owner, name, replacement in patches(_deck):
+            self._undo.callback(setattr, owner, name, vars(owner)[name])
+            setattr(owner, name, replacement)
+        for patcher in patches_of_vcrpy(_deck):
+            self._undo.enter_context(patcher)
 
     def leave(self) -> None:
         with self._lock:
@@ -147,73 +144,3 @@ class _Patches:
 
 _deck = Deck()
 _patches = _Patches()
-
-
-class _Face(VcrCassette):  # type: ignore[misc]  # vcrpy ships no types
-    """What vcrpy's stubs take for their cassette: the tape that is playing."""
-
-    def __init__(self) -> None:
-        super().__init__(os.devnull, skip_patchers=OWN_CLIENTS, custom_patches=tuple(patches(_deck)))
-
-    @property
-    def write_protected(self) -> bool:
-        tape = _deck.tape
-        return tape is not None and (tape.only_replays)
-
-    def filter_request(self, request: Any) -> Any:
-        return None if _deck.tape_for(request.uri) is None else request
-
-    def can_play_response_for(self, request: Any) -> bool:
-        __tracebackhide__ = True
-        tape = _deck.tape_for(request.uri)
-        if tape is None:
-            return False
-        asked = tape.ask(_request(request))
-        if tape.can_play(asked):
-            return True
-        if self.write_protected:
-            tape.play(asked)  # raises the miss, which says more than vcrpy's error
-        return False
-
-    def play_response(self, request: Any) -> dict[str, Any]:
-        __tracebackhide__ = True
-        tape = _deck.tape_for(request.uri)
-        recorded = tape.play(tape.ask(_request(request))) if tape else None
-        if recorded is None:
-            raise ConnectionError(f"{request.uri}: another thread played the last recording of this request")
-        if recorded.ended:
-            raise ConnectionError(f"the recorded connection broke off: {recorded.ended}")
-        return _vcr_response(recorded)
-
-    def append(self, request: Any, response: dict[str, Any]) -> None:
-        tape = _deck.tape_for(request.uri)
-        if tape is None:
-            return
-        take = tape.take(tape.ask(_request(request)))
-        headers = {name: _listed(values) for name, values in response["headers"].items()}
-        take.begin(response["status"]["code"], response["status"]["message"] or "", headers)
-        take.add(response["body"].get("string") or b"")
-        take.finish()
-
-
-def _request(request: Any) -> Request:
-    body = read_body(request)
-    return Request(
-        method=request.method,
-        uri=request.uri,
-        headers={name: _listed(value) for name, value in request.headers.items()},
-        body=body.encode("utf-8") if isinstance(body, str) else bytes(body or b""),
-    )
-
-
-def _listed(value: Any) -> list[str]:
-    values = value if isinstance(value, (list, tuple)) else [value]
-    return [item.decode("latin-1") if isinstance(item, bytes) else str(item) for item in values]
-
-
-def _vcr_response(response: Response) -> dict[str, Any]:
-    return {
-        "status": {"code": response.status, "message": response.reason},
-        "headers": {name: list(values) for name, values in response.headers.items()},
-        "body": {"string": response.body},
-    }

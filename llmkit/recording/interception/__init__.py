@@ -9,7 +9,10 @@ call an application in the same process (ASGI, WSGI, mock) never leave the machi
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from functools import lru_cache
 from types import ModuleType
 
 from llmkit.recording.deck import Deck
@@ -18,8 +21,7 @@ from llmkit.recording.interception import aiohttp_client, http_client, httpx_cli
 Patch = tuple[object, str, object]
 """An object, the name of its attribute, and what to put there."""
 
-OWN_CLIENTS = ("aiohttp", "httplib", "httpx", "httpx2", "requests", "urllib3")
-"""The clients whose patches are made here, by vcrpy's names for them."""
+_OF_VCRPY = ("botocore", "httplib2", "tornado")
 
 
 def patches(deck: Deck) -> Iterator[Patch]:
@@ -32,6 +34,20 @@ def patches(deck: Deck) -> Iterator[Patch]:
         yield from urllib3_client.patches(deck, module)
     if module := _installed("aiohttp"):
         yield from aiohttp_client.patches(deck, module)
+
+
+def patches_of_vcrpy(deck: Deck) -> Iterator[AbstractContextManager[object]]:
+    """Yield the patches that lead the installed clients to ``deck`` that only vcrpy knows."""
+    # vcrpy takes a tenth of a second to import, and most projects have none of them
+    if _is_vcrpy_needed():
+        from llmkit.recording.interception import vcr_clients
+
+        yield from vcr_clients.patchers(deck)
+
+
+@lru_cache(maxsize=1)
+def _is_vcrpy_needed() -> bool:
+    return any(importlib.util.find_spec(name) for name in _OF_VCRPY)
 
 
 def _installed(name: str) -> ModuleType | None:
