@@ -18,6 +18,7 @@ from llmkit.recording.summary import Bill, Summary
 
 _UNBOUNDED = 100_000  # columns: nothing is cut, what is too long for a terminal goes on in its next line
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_BLANK_ENDS = re.compile(r" +((?:\x1b\[[0-9;]*m)*)$", re.MULTILINE)
 _UNITS = ("B", "KB", "MB", "GB")
 
 
@@ -27,7 +28,7 @@ def out(*parts: RenderableType) -> None:
     with console.capture() as captured:
         for part in parts:
             console.print(part, soft_wrap=isinstance(part, str | Text))
-    click.echo("\n".join(line.rstrip() for line in captured.get().split("\n")), nl=False)
+    click.echo(_BLANK_ENDS.sub(r"\1", captured.get()), nl=False)
 
 
 def say(message: str) -> None:

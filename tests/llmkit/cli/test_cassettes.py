@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,9 @@ from click.testing import CliRunner, Result
 
 from llmkit.cli.program import program
 from llmkit.recording import cassette, vcr_format
+from llmkit.recording.interaction import Interaction, Request, Response
 from llmkit.recording.leaks import find
-from tests.llmkit.recording.samples import KEY, chat, streamed
+from tests.llmkit.recording.samples import KEY, chat, request, streamed
 
 Run = Callable[..., Result]
 
@@ -124,6 +127,22 @@ def test_show_shows_conversations(run: Run) -> None:
     assert "10 in, 5 out · $0.0200" in told
 
 
+def test_show_names_each_cassette_once(run: Run) -> None:
+    for name in ("a", "b"):
+        save(f"{name}.yaml", chat("1"), chat("2"))
+
+    lines = run("show", "a.yaml", "b.yaml").stdout.splitlines()
+
+    assert [line for line in lines if line.endswith(".yaml")] == ["a.yaml", "b.yaml"]
+
+
+def test_show_tells_how_a_reply_broke_off(run: Run) -> None:
+    one = streamed("x", "y")
+    path = save("a.yaml", replace(one, response=replace(one.response, ended="reset: by peer")))
+
+    assert "[broke off: reset: by peer]" in run("show", str(path)).stdout
+
+
 def test_show_shows_one_interaction(run: Run) -> None:
     path = save("a.yaml", chat("Hello"), chat("Bye"))
 
@@ -171,6 +190,46 @@ def test_diff_exits_with_1_and_names_json_paths(run: Run) -> None:
     assert '  request messages[0].content\n    - "Hello"\n    + "Hallo"\n' in result.stdout
     (change,) = json.loads(run("diff", str(old), str(new), "--json").stdout)
     assert change["request"] == [{"where": "messages[0].content", "before": '"Hello"', "after": '"Hallo"'}]
+
+
+def test_diff_tells_what_was_added_and_what_is_gone(run: Run) -> None:
+    models = Interaction(
+        request=Request(method="GET", uri="https://api.openai.com/v1/models"), response=Response(status=200)
+    )
+    old, new = save("a.yaml", chat(), models), save("b.yaml", chat())
+
+    assert "- interaction 2 is gone: GET https://api.openai.com/v1/models" in run("diff", str(old), str(new)).stdout
+    assert "+ interaction 2 was added: GET https://api.openai.com/v1/models" in run("diff", str(new), str(old)).stdout
+
+
+def test_diff_shows_long_texts_where_they_part(run: Run) -> None:
+    old, new = (save(f"{word}.yaml", chat("same " * 100 + word + " end" * 100)) for word in ("one", "two"))
+
+    before, after = (
+        line
+        for line in run("diff", str(old), str(new)).stdout.splitlines()
+        if " same one" in line or " same two" in line
+    )
+
+    assert before.startswith("    - …")
+    assert after.startswith("    + …")
+    assert before.endswith("…")
+    assert after.endswith("…")
+    assert len(before) < 250
+
+
+def test_diff_shows_the_first_of_many_differences_and_counts_the_rest(run: Run) -> None:
+    old, new = save("a.yaml", listing(*"a" * 20)), save("b.yaml", listing(*"b" * 20))
+
+    told = run("diff", str(old), str(new))
+
+    assert "  request input[11]" in told.stdout
+    assert "  request input[12]" not in told.stdout
+    assert "  … and 8 more in the request" in told.stdout
+
+
+def listing(*inputs: str) -> Interaction:
+    return Interaction(request=request({"input": list(inputs)}, "/v1/embeddings"), response=Response(status=200))
 
 
 def test_diff_compares_one_file_with_git(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,6 +359,25 @@ def test_prune_deletes_orphans_once_it_may(run: Run, orphan: Path) -> None:
     assert (done.exit_code, orphan.exists()) == (0, False)
     assert "orphan of test_x.py::test_gone" in done.stdout
     assert run("prune").stderr == "nothing to prune\n"
+
+
+@pytest.mark.parametrize(("answer", "is_kept"), [(b"n\n", True), (b"y\n", False)])
+def test_prune_asks_on_a_terminal(orphan: Path, answer: bytes, is_kept: bool) -> None:
+    ours, theirs = pty.openpty()
+    os.write(ours, answer)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "llmkit", "cassettes", "prune"],
+        stdin=theirs,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    os.close(ours)
+    os.close(theirs)
+
+    assert "Delete this?" in done.stderr
+    assert (done.returncode, orphan.exists()) == (1 if is_kept else 0, is_kept)
 
 
 def test_prune_takes_out_what_a_run_left_unplayed(run: Run, orphan: Path, tmp_path: Path) -> None:

@@ -92,6 +92,18 @@ def test_an_orphan_is_named_by_the_test_that_it_was_for(project: Path, cassette:
     assert "tests/test_app.py has no such" in found.reason
 
 
+def test_a_test_whose_name_was_shortened_is_found(project: Path) -> None:
+    name = "test_" + "long_" * 40
+    (project / "tests" / "test_long.py").write_text(f"def {name}(): ...\n")
+
+    assert orphan(project, f"tests/test_long/{file_name(name + '[x]')}.yaml") is None
+    assert orphan(project, f"tests/test_long/{file_name('test_other_' + 'long_' * 40)}.yaml") is not None
+
+
+def test_what_looks_like_a_hash_makes_no_test_of_another(project: Path) -> None:
+    assert orphan(project, "tests/test_app/test_pla-0123abcd.yaml") is not None
+
+
 def test_a_cassette_of_a_module_that_is_gone_is_an_orphan(project: Path) -> None:
     found = orphan(project, "tests/test_removed/test_a.yaml")
 
