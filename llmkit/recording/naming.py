@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 
 _UNSAFE = re.compile(r"[^\w.,=+@ \[\]-]")
+_PARAMETERS = re.compile(r"\[.*\]$", re.DOTALL)
 _LONGEST_NAME = 150  # bytes; file systems end at 255, and a temporary name is longer
 _HASHED = re.compile(r"(.+)-[0-9a-f]{8}", re.DOTALL)
 
@@ -14,7 +16,8 @@ def file_name(name: str) -> str:
     """Return ``name`` where it is a plain file name; another gets a part of its hash, so that no two names meet."""
     plain = _UNSAFE.sub("-", name)
     encoded = plain.encode("utf-8", "replace")
-    if plain == name and len(encoded) <= _LONGEST_NAME and name.strip(". ") == name:
+    is_plain = plain == name and name.strip(". ") == name and _is_one_everywhere(name)
+    if is_plain and len(encoded) <= _LONGEST_NAME:
         return name
     shortened = encoded[:_LONGEST_NAME].decode("utf-8", "ignore").strip(". ")
     return f"{shortened}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
@@ -26,3 +29,10 @@ def may_be_of(file: str, name: str) -> bool:
         return True
     hashed = _HASHED.fullmatch(file)
     return hashed is not None and (file_name(name) == file or (len(hashed[1]) > 40 and name.startswith(hashed[1])))
+
+
+def _is_one_everywhere(name: str) -> bool:
+    """Tell whether no other parameters make the same name where cases or compositions of letters are not told apart."""
+    found = _PARAMETERS.search(name)
+    parameters = found[0] if found else ""
+    return parameters == unicodedata.normalize("NFC", parameters).casefold()
