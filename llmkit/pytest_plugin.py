@@ -42,15 +42,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         nargs=0,
         dest="llmkit_record",
         default=None,
-        help="record what is missing or changed, replay the rest, and drop what a passing test no longer plays; "
-        "=all records everything anew, =review asks before it writes, =verify compares the live API with cassettes. "
-        "vcrpy's once, new_episodes and none are understood. Without it all is replayed and the network is sealed.",
+        help=argparse.SUPPRESS,
+    )
+    group.addoption(
+        "--record[=new|all|verify|review]",  # what --help shows; nobody types it
+        action=_RecordAction,
+        nargs=0,
+        dest="llmkit_record",
+        default=None,
+        help="record what is missing or changed, replay the rest, and drop what a passing test no longer plays "
+        "(=new, the default); =all records everything anew, =review asks before it writes, =verify compares the live "
+        "API with the cassettes and writes nothing. vcrpy's once, new_episodes and none are understood. Without "
+        "--record, all is replayed and the network is sealed.",
     )
     group.addoption(
         "--record-budget",
         metavar="USD",
         dest="llmkit_record_budget",
-        help="send no request that could let the cost of this recording pass this sum; what was paid for is kept",
+        help="with --record: send no request that could let the cost of this run pass this sum, and stop there; what "
+        "was paid for is kept",
     )
     group.addoption(
         "--replay-speed",
@@ -89,7 +99,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addini(
         "llmkit_allow",
-        "what is let be: unplayed, orphans, collisions, refusals, unintercepted",
+        "what is let be, of: unplayed, orphans, collisions, refusals, unintercepted",
         type="args",
     )
     parser.addini(
@@ -97,8 +107,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "what looks like a secret and is none, one a line: <digest>: <reason>",
         type="linelist",
     )
-    parser.addini("llmkit_max_age_days", "warn of recordings that are older", default="")
-    parser.addini("llmkit_prices", "prices a million tokens, one a line: <model> = <in> / <out>", type="linelist")
+    parser.addini("llmkit_max_age_days", "warn of recordings that are older than so many days", default="")
+    parser.addini(
+        "llmkit_prices",
+        "prices in USD a million tokens, one a line: <model> = <in> / <out>, or <deployment> = <model>",
+        type="linelist",
+    )
 
 
 @pytest.hookimpl(tryfirst=True)

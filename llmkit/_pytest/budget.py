@@ -1,51 +1,65 @@
 """``--record-budget``: the next call is not sent if it could cost more than is left.
 
-What was spent is kept in a file, so that the processes of a distributed run share one budget. The next call is
-estimated: its prompt by the tokens that the API will count, its answer by the limit that it asks for, or else by the
-longest answer of the same model so far.
+What was spent, what is set aside for calls on their way, and what was learnt for the next estimate are kept in a file,
+so that the processes of a distributed run share one budget. A call that is sent and gets no reply may have been billed:
+what was set aside for it stays so.
 """
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
+from llmkit._pytest.estimate import Experience, is_billed, model_of
 from llmkit._pytest.failures import BudgetReached
+from llmkit._pytest.money import dollars
 from llmkit.recording.cassette import locked
-from llmkit.recording.interaction import Interaction, Request
+from llmkit.recording.interaction import Interaction, Request, Response
 from llmkit.recording.ledger import Usage, usage_of
 from llmkit.recording.take import Asked
 
-_UNKNOWN_ANSWER = 256  # tokens; what a first answer is taken to have if nothing limits it
-_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+_FIRST_REFUSAL = 400
 
 Price = Callable[[Usage], Decimal | None]
 
 
+@dataclass(slots=True)
+class Sums:
+    """What was ``spent`` and what is set ``aside`` for calls on their way, in USD."""
+
+    spent: Decimal = Decimal(0)
+    aside: Decimal = Decimal(0)
+    experience: Experience = field(default_factory=Experience)
+
+    @classmethod
+    def read(cls, text: str) -> Sums:
+        """Read what `text` has written."""
+        stored = json.loads(text)
+        return cls(Decimal(stored["spent"]), Decimal(stored["aside"]), Experience(**stored["experience"]))
+
+    def text(self) -> str:
+        """Return the sums as JSON."""
+        return json.dumps(asdict(self), default=str)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Till:
-    """What was spent, and what is reserved for calls that are on their way; in a file that processes share."""
+    """The sums of a run, in a file that its processes share."""
 
     path: Path
 
     @contextmanager
-    def open(self) -> Iterator[dict[str, str]]:
-        """Read and write the sums, while no other process does."""
+    def open(self) -> Iterator[Sums]:
+        """Read and write the sums, while no other process or thread does."""
         with locked(self.path):
-            sums = json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else {}
+            sums = Sums.read(self.path.read_text(encoding="utf-8")) if self.path.exists() else Sums()
             yield sums
-            self.path.write_text(json.dumps(sums), encoding="utf-8")
-
-    def spent(self) -> Decimal:
-        """Return what was spent so far, in USD."""
-        with self.open() as sums:
-            return Decimal(sums.get("spent", "0"))
+            self.path.write_text(sums.text(), encoding="utf-8")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,80 +69,71 @@ class Budget:
     limit: Decimal
     price: Price
     till: Till
-    reached: bool = False
-    _longest: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    _reserved: dict[int, Decimal] = field(default_factory=dict)
+    _set_aside: dict[int, tuple[Asked, Decimal]] = field(default_factory=dict)
 
     def reserve(self, asked: Asked) -> None:
         """Set aside what ``asked`` could cost; raises `BudgetReached` if that is more than is left."""
-        usage = self._estimate(asked.written)
-        cost = self.price(usage)
-        if cost is None:
-            example = f"llmkit_prices = {usage.model} = 2.50 / 10.00"
-            self._refuse(f"the model {usage.model!r} has no known price. Name it in USD a million tokens: {example}")
+        if not is_billed(asked.written):
+            return
         with self.till.open() as sums:
-            spent, reserved = (Decimal(sums.get(name, "0")) for name in ("spent", "reserved"))
-            if spent + reserved + cost <= self.limit:
-                sums["reserved"] = str(reserved + cost)
-                self._reserved[id(asked)] = cost
+            cost = self._estimated_cost(asked.written, sums.experience)
+            if sums.spent + sums.aside + cost <= self.limit:
+                sums.aside += cost
+                self._set_aside[id(asked)] = (asked, cost)
                 return
         self._refuse(
-            f"${spent + reserved:.6f} of ${self.limit} are spent, and the next call could cost ${cost:.6f}. "
-            "What was recorded so far is kept; go on with a larger --record-budget"
+            f"{self._account(sums)}, and the next call could cost {dollars(cost)}",
+            "what was recorded so far is kept: go on with a larger --record-budget",
         )
-
-    def _refuse(self, why: str) -> NoReturn:
-        self.reached = True
-        raise BudgetReached(f"the budget of this recording stops here: {why}")
 
     def enter(self, asked: Asked, interaction: Interaction) -> None:
         """Put what the reply to ``asked`` cost in the place of what was set aside for it."""
-        usage = usage_of(interaction.response)
-        self._longest[usage.model] = max(self._longest[usage.model], usage.completion_tokens)
-        self._longest[_model(interaction.request)] = self._longest[usage.model]
-        cost = self.price(usage) if interaction.response.status < 400 else Decimal(0)
+        if not is_billed(asked.written):
+            return
+        _, aside = self._set_aside.pop(id(asked), (asked, Decimal(0)))
         with self.till.open() as sums:
-            aside = self._reserved.pop(id(asked), Decimal(0))
-            sums["reserved"] = str(Decimal(sums.get("reserved", "0")) - aside)
-            sums["spent"] = str(Decimal(sums.get("spent", "0")) + (aside if cost is None else cost))
+            sums.aside -= aside
+            sums.spent += self._cost(asked.written, interaction.response, sums.experience, aside)
 
-    def _estimate(self, request: Request) -> Usage:
-        body = _json(request)
-        model = _model(request)
-        limits = [body[name] for name in _LIMITS if isinstance(body.get(name), int)]
-        answer = limits[0] if limits else self._longest.get(model) or _UNKNOWN_ANSWER
-        count = body.get("n") if isinstance(body.get("n"), int) else 1
-        is_answered = not request.uri.partition("?")[0].endswith("/embeddings")
-        return Usage(
-            model=model,
-            prompt_tokens=_prompt_tokens(body, model, request),
-            completion_tokens=answer * (count or 1) if is_answered else 0,
+    def _estimated_cost(self, request: Request, experience: Experience) -> Decimal:
+        usage = experience.estimate(request)
+        cost = self.price(usage)
+        if cost is None:
+            self._refuse_unpriced(request, usage.model)
+        return cost
+
+    def _refuse_unpriced(self, request: Request, model: str) -> NoReturn:
+        if not model:
+            self._refuse(f"{request.method} {request.uri} names no model, so nobody knows what it costs")
+        self._refuse(
+            f"the model {model!r} has no known price",
+            "name it, in USD a million tokens in and out, or the model that the deployment is of:",
+            f"llmkit_prices = {model} = 2.50 / 10.00, or llmkit_prices = {model} = gpt-4o",
         )
 
+    def _cost(self, request: Request, response: Response, experience: Experience, aside: Decimal) -> Decimal:
+        """Return what was billed, by the model that served or else the one that was asked for.
 
-def _prompt_tokens(body: Mapping[str, Any], model: str, request: Request) -> int:
-    from llmkit.errors import LLMError
-    from llmkit.tokens import count_tokens  # reads the vocabulary, which most runs don't need
+        A reply that does not tell, such as a stream without its usage, costs what was set ``aside`` for it at least.
+        """
+        if response.status >= _FIRST_REFUSAL:
+            return Decimal(0)
+        usage = usage_of(response)
+        is_told = usage != Usage()
+        if not is_told:
+            usage = experience.estimate(request, response)
+        experience.learn(request, usage)
+        cost = self.price(usage)
+        if cost is None:
+            cost = self.price(replace(usage, model=model_of(request)))
+        if cost is None:
+            return aside
+        return cost if is_told else max(cost, aside)
 
-    messages = body.get("messages")
-    if isinstance(messages, list) and "tools" not in body:
-        try:
-            return count_tokens(messages, model=model).tokens
-        except (LLMError, ValueError, TypeError, KeyError):
-            pass  # an estimate needs no error: what the API makes of such a request, it will say itself
-    return len(request.body) // 3
+    def _account(self, sums: Sums) -> str:
+        aside = f" and {dollars(sums.aside)} set aside for calls on their way" if sums.aside else ""
+        return f"{dollars(sums.spent)} of {dollars(self.limit)} are spent{aside}"
 
-
-def _model(request: Request) -> str:
-    """Return the model that ``request`` asks for, or Azure's deployment."""
-    named = _json(request).get("model")
-    deployment = request.uri.partition("/deployments/")[2].partition("/")[0]
-    return str(named or deployment)
-
-
-def _json(request: Request) -> Mapping[str, Any]:
-    try:
-        body = json.loads(request.body)
-    except (ValueError, RecursionError):
-        return {}
-    return body if isinstance(body, dict) else {}
+    def _refuse(self, why: str, *next_steps: str) -> NoReturn:
+        steps = [f"  {'next' if n == 0 else '    '}  {step}" for n, step in enumerate(filter(None, next_steps))]
+        raise BudgetReached("\n".join(("the budget of this recording stops here", f"  why   {why}", *steps)))

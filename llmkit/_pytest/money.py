@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 from llmkit.recording.ledger import Ledger, Which
 from llmkit.recording.prices import Prices
 
+_CENTS = 2
+_MOST_DIGITS = 6
 
-def dollars(amount: Decimal) -> str:
-    """Return ``amount`` USD in as many digits as tell something: cents at least, six at most."""
-    digits = 2 if amount >= 1 or not amount else 4 if amount >= Decimal("0.01") else 6
+
+def dollars(amount: Decimal, *, digits: int | None = None) -> str:
+    """Return ``amount`` USD, in ``digits`` after the point or in as many as tell something: cents at least."""
+    if digits is None:
+        whole, _, fraction = f"{amount:,.{digits_of([amount])}f}".partition(".")
+        return f"${whole}.{fraction.rstrip('0'):0<{_CENTS}}"
     return f"${amount:,.{digits}f}"
 
 
-def cost_of(ledger: Ledger, prices: Prices, which: Which) -> str:
+def digits_of(amounts: Iterable[Decimal]) -> int:
+    """Return how many digits after the point show each of ``amounts``: two at least, six at most."""
+    smallest = min((amount for amount in amounts if amount), default=Decimal(1))
+    return _CENTS if smallest >= 1 else 4 if smallest >= Decimal("0.01") else _MOST_DIGITS
+
+
+def cost_of(ledger: Ledger, prices: Prices, which: Which, *, digits: int | None = None) -> str:
     """Return what calls of ``ledger`` cost, or "" where no model has a known price; "≥" where some have none."""
     amount, unpriced = ledger.cost(prices.cost, which)
     if amount is None:
         return ""
-    return f"{'≥ ' if unpriced - {''} else ''}{dollars(amount)}"
+    return f"{'≥ ' if unpriced - {''} else ''}{dollars(amount, digits=digits)}"
 
 
 def tokens_of(ledger: Ledger, which: Which) -> str:

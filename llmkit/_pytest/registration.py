@@ -12,7 +12,6 @@ from llmkit._pytest.budget import Budget, Till
 from llmkit._pytest.harness import Harness
 from llmkit._pytest.report import Report
 from llmkit._pytest.review import Review
-from llmkit.recording.prices import Prices
 
 _TILL = "llmkit_till"
 
@@ -38,11 +37,32 @@ def _share_budget(config: pytest.Config, harness: Harness) -> None:
         raise pytest.UsageError("--record-budget limits what --record spends: give --record as well")
     given = getattr(config, "workerinput", {}).get(_TILL)
     path = Path(given or tempfile.mkdtemp(prefix="llmkit-")) / "till.json"
-    budget = Budget(limit=settings.budget, price=Prices.parse(settings.prices).cost, till=Till(path=path))
+    budget = Budget(limit=settings.budget, price=settings.prices.cost, till=Till(path=path))
     harness.before_sending.append(budget.reserve)
     harness.after_recording.append(budget.enter)
+    config.pluginmanager.register(_Stopping(config, harness), "llmkit-stopping")
     if not given:
         config.pluginmanager.register(_Sharing(path), "llmkit-till")
+
+
+class _Stopping:
+    """Ends the run with the test that reached the budget."""
+
+    def __init__(self, config: pytest.Config, harness: Harness) -> None:
+        self._config = config
+        self._harness = harness
+        self._session: Any = None
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Remember what can be stopped."""
+        self._session = session
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Stop this process and, where it sums up those of a distributed run, all of them."""
+        facts = getattr(report, "llmkit", None) or {}
+        if self._harness.is_budget_reached or facts.get("is_budget_reached"):
+            for session in filter(None, (self._session, self._config.pluginmanager.get_plugin("dsession"))):
+                session.shouldstop = "the budget of the recording is reached"
 
 
 class _Sharing:

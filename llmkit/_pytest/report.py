@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from llmkit._pytest.bill import Bill
 from llmkit._pytest.harness import Harness
 from llmkit._pytest.judgement import listed
-from llmkit._pytest.money import cost_of, dollars, tokens_of
+from llmkit._pytest.live_line import LiveLine
+from llmkit._pytest.money import dollars
 from llmkit.recording import cassette
 from llmkit.recording.interaction import Interaction
-from llmkit.recording.ledger import Ledger
-from llmkit.recording.prices import Prices
 from llmkit.recording.take import Asked
 
 _MOST_MISSES = 20
@@ -29,6 +29,7 @@ _DOES = {
     "review": "recording what is missing or changed, for review, to {}",
     "verify": "verifying {} against the live API, writing nothing",
 }
+_SENT = {"none": "", "verify": "verified"}
 
 
 class Report:
@@ -38,15 +39,12 @@ class Report:
         self._config = config
         self._harness = harness
         self._settings = harness.settings
-        self._prices = Prices.parse(self._settings.prices)
-        self._total = Ledger()
-        self._by_test: dict[str, Ledger] = {}
+        self._bill = Bill(self._settings.prices, verb=_SENT.get(self._settings.record, "recorded"))
         self._passed: set[str] = set()
         self._facts: list[dict[str, Any]] = []
         self._problems: list[str] = []
-        self._live = Ledger()
-        self._session: pytest.Session | None = None
-        harness.after_recording.append(self._show_live)
+        self._line = LiveLine(config)
+        harness.after_recording.append(self._count)
 
     def pytest_report_header(self) -> str:
         """Say what happens to requests in this run."""
@@ -57,29 +55,39 @@ class Report:
         budget = f", for {dollars(self._settings.budget)} at most" if self._settings.budget is not None else ""
         return f"llmkit: {does}{speed}{budget}"
 
-    def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Remember what can be stopped."""
-        self._session = session
+    def pytest_sessionstart(self) -> None:
+        """Find the terminal, which is there now."""
+        self._line.open()
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_logstart(self) -> Generator[None, object, object]:
+        """Let pytest write where the live line is."""
+        return (yield from self._making_way())
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, object, object]:
         """Sum up."""
+        self._sum_up(report)
+        return (yield from self._making_way())
+
+    def _making_way(self) -> Generator[None, object, object]:
+        self._line.erase()
+        result = yield
+        self._line.show(self._bill.progress())
+        return result
+
+    def _sum_up(self, report: pytest.TestReport) -> None:
         if report.when == "call" and report.passed and not hasattr(report, "wasxfail"):
             self._passed.add(report.nodeid)
         if report.when == "teardown" and report.failed:
             self._passed.discard(report.nodeid)
         if facts := getattr(report, "llmkit", None):
             self._enter(facts)
-            if facts["is_budget_reached"] and self._session is not None:
-                self._session.shouldstop = "the budget of the recording is reached"
 
     def _enter(self, facts: dict[str, Any]) -> None:
-        ledger = Ledger()
-        ledger.add(facts["ledger"])
-        self._total.add(facts["ledger"])
         self._facts.append(facts)
-        if ledger.recorded:
-            self._by_test.setdefault(facts["test"], Ledger()).add(facts["ledger"])
-            self._write_progress(self._total)
+        if self._bill.enter(facts["test"], facts["ledger"]):
+            self._line.log(self._bill.progress())
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
@@ -93,6 +101,7 @@ class Report:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Judge the cassettes of the run, and fail it for what is wrong with them."""
+        self._line.close()
         is_over = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         if not is_over or session.shouldstop or session.shouldfail or self._settings.is_live:
             return
@@ -108,17 +117,17 @@ class Report:
         if misses := [(facts["test"], miss) for facts in self._facts for miss in facts["misses"]]:
             terminalreporter.section("llmkit: requests without a recording", yellow=True)
             for line in _shown_misses(misses):
-                terminalreporter.write_line(line)
+                terminalreporter.line(line)
         if self._problems:
             terminalreporter.section("llmkit: cassettes", red=True)
             for problem in self._problems:
-                terminalreporter.write_line(problem)
-        if self._by_test:
-            terminalreporter.section("llmkit: recorded")
-            for line in self._table():
-                terminalreporter.write_line(line)
+                terminalreporter.line(problem)
+        if table := list(self._bill.table()):
+            terminalreporter.section(f"llmkit: {self._bill.verb}")
+            for line in table:
+                terminalreporter.line(line)
         for line in self._closing_lines():
-            terminalreporter.write_line(line)
+            terminalreporter.line(line)
 
     def _where(self) -> str:
         return f"{self._settings.shown(self._settings.cassettes)}/"
@@ -171,55 +180,23 @@ class Report:
         }
         cache.set("llmkit/played", known)
 
-    def _show_live(self, _: Asked, interaction: Interaction) -> None:
-        self._live.record(interaction.response)
-        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is not None and reporter.isatty:
-            reporter.rewrite(f"llmkit: {self._progress(self._live)}", erase=True)
-
-    def _write_progress(self, ledger: Ledger) -> None:
-        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is not None:
-            reporter.ensure_newline()
-            reporter.write_line(f"llmkit: {self._progress(ledger)}")
-
-    def _progress(self, ledger: Ledger) -> str:
-        cost = cost_of(ledger, self._prices, "recorded")
-        calls = f"{ledger.recorded} call{'s' * (ledger.recorded != 1)}"
-        return f"{calls}, {tokens_of(ledger, 'recorded')}{f', {cost}' if cost else ''} so far"
-
-    def _table(self) -> Iterator[str]:
-        yield f"{'calls':>7} {'tokens in':>11} {'out':>9} {'cost':>12}  test"
-        for name, ledger in (*self._by_test.items(), ("total", self._total)):
-            tokens_in, tokens_out = ledger.tokens("recorded")
-            cost = cost_of(ledger, self._prices, "recorded") or "?"
-            yield f"{ledger.recorded:>7} {tokens_in:>11,} {tokens_out:>9,} {cost:>12}  {name}"
+    def _count(self, _: Asked, interaction: Interaction) -> None:
+        self._bill.count(interaction.response)
+        self._line.show(self._bill.progress())
 
     def _closing_lines(self) -> Iterator[str]:
         for facts in self._facts:
             yield from (f"llmkit: got no reply, and so can't be replayed: {one}" for one in facts["unanswered"])
         yield from self._drift_lines()
         yield from self._age_lines()
-        if self._total.recorded or self._total.replayed:
-            yield f"llmkit: {self._recorded()}{self._replayed()}; {self._state()}"
-
-    def _recorded(self) -> str:
-        if not self._settings.sends:
-            return ""
-        tokens_in, tokens_out = self._total.tokens("recorded")
-        cost = cost_of(self._total, self._prices, "recorded")
-        does = "verified" if self._settings.record == "verify" else "recorded"
-        sums = f"{tokens_in:,} tokens in, {tokens_out:,} out{f', {cost}' if cost else ''}"
-        return f"{self._total.recorded} {does} ({sums}), "
-
-    def _replayed(self) -> str:
-        if not self._total.replayed:
-            return "0 replayed"
-        cost = cost_of(self._total, self._prices, "replayed")
-        saved = f"{tokens_of(self._total, 'replayed')}{f' and {cost}' if cost else ''} saved"
-        return f"{self._total.replayed} replayed ({saved})"
+        if unpriced := self._bill.unpriced():
+            yield f"llmkit: no price is known of {', '.join(unpriced)}: name it with llmkit_prices"
+        if sums := self._bill.sums():
+            yield f"llmkit: {sums}; {self._state()}"
 
     def _state(self) -> str:
+        if self._settings.record == "verify":
+            return f"nothing written to {self._where()}"
         return f"cassettes in {self._where()}" if self._settings.sends else "network sealed"
 
     def _drift_lines(self) -> Iterator[str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ import pytest
 
 from llmkit.recording.leaks import NOTHING, Allowed
 from llmkit.recording.match import PLAIN, Rules
+from llmkit.recording.prices import Prices
 from llmkit.recording.tape import Mode
 
 T = TypeVar("T")
@@ -57,7 +59,7 @@ class Settings:
     hosts: frozenset[str] = frozenset()
     allowed_secrets: Allowed = NOTHING
     max_age_days: float | None = None
-    prices: tuple[str, ...] = ()
+    prices: Prices = field(default_factory=Prices)
     wishes: Wishes = Wishes()
 
     @classmethod
@@ -67,11 +69,11 @@ class Settings:
         rules = _read("llmkit_aliases", lambda: Rules(aliases=tuple(map(_alias, config.getini("llmkit_aliases")))))
         ignore = _read("llmkit_ignore", lambda: Rules(ignore=tuple(config.getini("llmkit_ignore")))).ignore
         allow = _read("llmkit_allow", lambda: _faults(config.getini("llmkit_allow")))
-        speed = _read("--replay-speed", lambda: _speed(options.llmkit_replay_speed or 0))
+        speed = _read("--replay-speed", lambda: _speed(options.llmkit_replay_speed))
         return cls(
             root=root,
             cassettes=root / (options.llmkit_cassettes or config.getini("llmkit_cassettes")),
-            record=options.llmkit_record or "none",
+            record=_read("--record", lambda: _mode(options.llmkit_record or "none")),
             is_live=options.llmkit_live,
             budget=_read("--record-budget", lambda: _budget(options.llmkit_record_budget)),
             dummies=tuple(config.getini("llmkit_dummy_credentials")),
@@ -80,7 +82,7 @@ class Settings:
                 "llmkit_allowed_secrets", lambda: Allowed.parse(config.getini("llmkit_allowed_secrets"))
             ),
             max_age_days=_read("llmkit_max_age_days", lambda: _days(config.getini("llmkit_max_age_days"))),
-            prices=tuple(config.getini("llmkit_prices")),
+            prices=_read("llmkit_prices", lambda: Prices.parse(config.getini("llmkit_prices"))),
             wishes=Wishes(rules=replace(rules, ignore=ignore), allow=allow, speed=speed),
         )
 
@@ -143,8 +145,10 @@ def _marked(wishes: Wishes, mark: pytest.Mark) -> Wishes:
     speed = given.get("replay_speed")
     return Wishes(
         name=_name(mark.args[0]) if mark.args else wishes.name,
-        rules=wishes.rules.and_also(ignore=_listed(given.get("ignore", ())), aliases=given.get("aliases")),
-        allow=wishes.allow | _faults(_listed(given.get("allow", ()))),
+        rules=wishes.rules.and_also(
+            ignore=_listed("ignore", given.get("ignore", ())), aliases=_aliases(given.get("aliases", {}))
+        ),
+        allow=wishes.allow | _faults(_listed("allow", given.get("allow", ()))),
         speed=wishes.speed if speed is None else _speed(speed),
     )
 
@@ -156,8 +160,23 @@ def _name(name: str) -> str:
     return "/".join(parts)
 
 
-def _listed(value: str | Iterable[str]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
+def _listed(name: str, value: object) -> tuple[str, ...]:
+    values = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
+    if not all(isinstance(one, str) and one for one in values):
+        raise ValueError(f"{name} is a text or several, not {value!r}")
+    return values
+
+
+def _aliases(value: object) -> dict[str, str]:
+    """Read what a marker gives: a mapping, or lines as in the configuration."""
+    pairs = value.items() if isinstance(value, Mapping) else map(_alias, _listed("aliases", value))
+    return dict(pairs)
+
+
+def _mode(name: str) -> str:
+    if name not in MODES:
+        raise ValueError(f"{name!r} is no mode: expected one of {', '.join(MODES)}")
+    return name
 
 
 def _faults(names: Iterable[str]) -> frozenset[str]:
@@ -175,8 +194,13 @@ def _alias(line: str) -> tuple[str, str]:
 
 
 def _speed(value: object) -> float:
-    speed = float(value)  # type: ignore[arg-type]  # what is no number is refused by float itself
-    if not 0 <= speed < float("inf"):
+    if value is None:
+        return 0.0
+    try:
+        speed = float(value) if isinstance(value, str | int | float) else -1.0
+    except ValueError:
+        speed = -1.0
+    if not 0 <= speed < math.inf:
         raise ValueError(f"{value!r} is no speed: expected 0 (at once), 1 (as recorded) or a factor, like 2 or 0.5")
     return speed
 
@@ -194,4 +218,12 @@ def _budget(value: str | None) -> Decimal | None:
 
 
 def _days(value: str) -> float | None:
-    return float(value) if value else None
+    if not value:
+        return None
+    try:
+        days = float(value)
+    except ValueError:
+        days = math.nan
+    if not 0 < days < math.inf:
+        raise ValueError(f"{value!r} is no age: expected a number of days, like 90")
+    return days
