@@ -1,8 +1,8 @@
 """A cassette's interactions in a form that loads ten times as fast as its YAML, derived from it and safe to delete.
 
-Each file lies in the user's cache directory (``LLMKIT_CACHE_DIR``, else below ``XDG_CACHE_HOME`` or ``~/.cache``), under a
-hash of the cassette's bytes and of all that its contents were made with, so that a stale one is never found. It is JSON:
-what someone else put there can be wrong, but runs no code.
+Each file lies in the user's cache directory (``LLMKIT_CACHE_DIR``, else below ``XDG_CACHE_HOME`` or ``~/.cache``),
+under a hash of the cassette's bytes and of all that its contents were made with, so that a stale one is never found. It
+is JSON: what someone else put there can be wrong, but runs no code.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from importlib import metadata
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,10 @@ from llmkit.recording.interaction import Interaction, Request, Response
 Keyed = tuple[str, Interaction]
 """An interaction as it is compared and played, and the key of its request."""
 
-_SMALLEST = 16_384  # bytes; what is smaller is parsed as fast as its index is looked up
+_TEMPORARY = "index-"
+_OURS = re.compile(rf"[0-9a-f]{{40}}\.json|{_TEMPORARY}.*\.tmp")
 _KEPT_S = 30 * 24 * 3600.0
-_FORMAT = "index/1"
+_FORMAT = "index/2"  # to be raised whenever a request is scrubbed or compared in another way
 
 
 def keyed(raw: bytes, made_with: Sequence[str], make: Callable[[], list[Keyed]]) -> list[Keyed]:
@@ -34,8 +36,6 @@ def keyed(raw: bytes, made_with: Sequence[str], make: Callable[[], list[Keyed]])
 
     ``made_with`` is all else that the result depends on. A directory that can't be written costs only time.
     """
-    if len(raw) < _SMALLEST:
-        return make()
     place = _directory() / f"{_digest(raw, made_with)}.json"
     found = _read(place)
     if found is None:
@@ -47,7 +47,7 @@ def keyed(raw: bytes, made_with: Sequence[str], make: Callable[[], list[Keyed]])
 
 def _digest(raw: bytes, made_with: Sequence[str]) -> str:
     digest = hashlib.blake2b(raw, digest_size=20)
-    digest.update(json.dumps([_FORMAT, metadata.version("llmkit"), *made_with]).encode())
+    digest.update(json.dumps([_FORMAT, *made_with]).encode())
     return digest.hexdigest()
 
 
@@ -60,26 +60,39 @@ def _directory() -> Path:
 
 def _read(place: Path) -> list[Keyed] | None:
     try:
-        return [_from_row(row) for row in json.loads(place.read_bytes())]
-    except (OSError, ValueError, TypeError):
+        checksum, _, rows = place.read_bytes().partition(b"\n")
+        return [_from_row(row) for row in json.loads(rows)] if checksum == _checksum(rows) else None
+    except (OSError, ValueError, TypeError, LookupError, RecursionError):
         return None
 
 
 def _write(place: Path, found: list[Keyed]) -> None:
     place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     _forget_old(place.parent)
-    descriptor, temporary = tempfile.mkstemp(dir=place.parent, suffix=".tmp")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump([_row(*one) for one in found], file, separators=(",", ":"))
-    Path(temporary).replace(place)
+    rows = json.dumps([_row(*one) for one in found], separators=(",", ":")).encode("ascii")
+    descriptor, temporary = tempfile.mkstemp(dir=place.parent, prefix=_TEMPORARY, suffix=".tmp")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(_checksum(rows) + b"\n" + rows)
+        Path(temporary).replace(place)
+    except OSError:
+        Path(temporary).unlink(missing_ok=True)
+        raise
 
 
+def _checksum(rows: bytes) -> bytes:
+    """Return what shows that ``rows`` are as they were written: what is damaged is read as if it were not there."""
+    return hashlib.blake2b(rows, digest_size=16).hexdigest().encode("ascii")
+
+
+@lru_cache(maxsize=1)  # once a process: a directory of thousands is not gone through for each of them
 def _forget_old(directory: Path) -> None:
     """Delete what was derived a month ago: the cassettes it was derived from may be long gone."""
     oldest = time.time() - _KEPT_S
     for place in directory.iterdir():
-        if place.stat().st_mtime < oldest:
-            place.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another process forgets it, too
+            if _OURS.fullmatch(place.name) and place.stat().st_mtime < oldest:
+                place.unlink()
 
 
 def _row(key: str, interaction: Interaction) -> list[Any]:
@@ -90,9 +103,8 @@ def _row(key: str, interaction: Interaction) -> list[Any]:
 
 
 def _from_row(row: list[Any]) -> Keyed:
-    key, method, uri, asked_headers, asked_body, status, reason, headers, body, ended, headers_ms, chunks, at, test = (
-        row
-    )
+    key, method, uri, asked_headers, asked_body, *reply = row
+    status, reason, headers, body, ended, headers_ms, chunks, recorded_at, test = reply
     request = Request(method=method, uri=uri, headers=asked_headers, body=_bytes(asked_body))
     response = Response(
         status=status,

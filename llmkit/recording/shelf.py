@@ -23,6 +23,8 @@ class Shelf:
         self._before: list[Interaction] | None = None
         self._ours: list[str] = []
         self._others: list[Interaction] = []
+        self._present: set[int] = set()
+        self._gone: set[int] = set()
         self._signature: _Signature | None = None
         self._writer = Writer()
         self._was_there = False
@@ -41,50 +43,55 @@ class Shelf:
     def hold(self, before: Sequence[Interaction] | None) -> None:
         """Take ``before`` for what the file held when it was `read`; None if there was none."""
         self._before = list(before or ())
+        self._present = set(range(len(self._before)))
         self._was_there = before is not None
 
     def write(self, ours: Sequence[Interaction], stays: Callable[[int], bool]) -> None:
-        """Let the file hold ``ours``, what others added, and of what it held at first that which ``stays``, by its place."""
+        """Let the file hold ``ours``, what others added, and what it held at first where it ``stays``, by its place."""
         with cassette.locked(self.path):
-            here = self._still_here()
-            kept = [one for place, one in enumerate(self._before or ()) if place in here and stays(place)]
-            self._save([*kept, *self._others, *ours])
-            self._ours = [self._writer.text(one) for one in ours]
+            self._look()
+            self._save({place for place in range(len(self._before or ())) if stays(place)}, ours)
 
     def restore(self) -> None:
         """Take out all that was written here, and put back what the file held at first."""
         with cassette.locked(self.path):
             if self._ours:
-                self._still_here()
-                self._save([*(self._before or ()), *self._others])
-                self._ours = []
+                self._look()
+                self._save(set(range(len(self._before or ()))), [])
 
-    def _save(self, interactions: list[Interaction]) -> None:
-        if interactions or (self._was_there and not self._before):
+    def _save(self, stays: set[int], ours: Sequence[Interaction]) -> None:
+        self._present = stays - self._gone
+        kept = [one for place, one in enumerate(self._before or ()) if place in self._present]
+        interactions = [*kept, *self._others, *ours]
+        self._ours = [self._writer.text(one) for one in ours]
+        if interactions or self._is_pending or (self._was_there and not self._before):
             cassette.write(self.path, self._writer.dump(interactions))
             self._signature = _signature(self.path)
         else:
             self.path.unlink(missing_ok=True)
             self._signature = None
 
-    def _still_here(self) -> set[int]:
-        """Return the places of what was there at first and still is, and learn what others have added."""
-        before = self._before or []
-        everywhere = set(range(len(before)))
+    @property
+    def _is_pending(self) -> bool:
+        """Whether this file is to stand for another, which stays while this one is missing."""
+        return self.path != self._first
+
+    def _look(self) -> None:
+        """Learn what others have added since the file was last read or written here, and what they took out."""
         try:
             signature = _signature(self.path)
         except FileNotFoundError:
             self._others = []
-            return everywhere
+            return
         if signature == self._signature:
-            return everywhere
+            return
         found = parse(self.path, cassette.read(self.path))
         left = Counter(map(self._writer.text, found))
-        here = {place for place, one in enumerate(before) if _taken(left, self._writer.text(one))}
+        here = {place for place, one in enumerate(self._before or ()) if _taken(left, self._writer.text(one))}
+        self._gone |= self._present - here
         for text in self._ours:
             _taken(left, text)
         self._others = [one for one in found if _taken(left, self._writer.text(one))]
-        return here if self._signature else everywhere
 
 
 def _taken(left: Counter[str], text: str) -> bool:
