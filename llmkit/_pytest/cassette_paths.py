@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from pathlib import Path
 
 import pytest
 
 _UNSAFE = re.compile(r"[^\w.,=+@ \[\]-]")
-# file systems that don't tell cases apart would take [GPT] and [gpt] for one
-_CASED_PARAMETER = re.compile(r"\[.*[A-Z].*\]$", re.DOTALL)
+_PARAMETERS = re.compile(r"\[.*\]$", re.DOTALL)
+_OUTSIDE = re.compile(r".*-[0-9a-f]{8}")
 _LONGEST_NAME = 150  # bytes; file systems end at 255, and a temporary name is longer
 
 SCOPES = ("session", "package", "module", "class")
@@ -45,9 +46,18 @@ def is_of_scope(path: Path) -> bool:
 
 
 def modules_of(path: Path, cassettes: Path, root: Path) -> list[Path]:
-    """Return the test modules, there or not, to which the cassette at ``path`` could belong by its place."""
+    """Return the test files, there or not, to which the cassette at ``path`` could belong by its place."""
     below = path.relative_to(cassettes).parent
-    return [root / f"{place}.py" for place in (below, *below.parents) if place != Path()]
+    return [root / name for place in (below, *below.parents) if place != Path() for name in _files_of(place)]
+
+
+def is_from_outside(path: Path, cassettes: Path) -> bool:
+    """Tell whether the cassette at ``path`` could be of a test that was collected from outside the rootdir."""
+    return _OUTSIDE.fullmatch(path.relative_to(cassettes).parts[0]) is not None
+
+
+def _files_of(place: Path) -> tuple[str, ...]:
+    return (f"{place}.py", str(place)) if place.suffix else (f"{place}.py",)
 
 
 def _test_path(path: Path, root: Path) -> Path:
@@ -62,8 +72,15 @@ def _file_name(name: str) -> str:
     """Return ``name`` where it is a plain file name; another gets a part of its hash."""
     plain = _UNSAFE.sub("-", name)
     encoded = plain.encode("utf-8", "replace")
-    is_plain = plain == name and name.strip(". ") == name and not _CASED_PARAMETER.search(name)
+    is_plain = plain == name and name.strip(". ") == name and _is_one_everywhere(name)
     if is_plain and len(encoded) <= _LONGEST_NAME:
         return name
     shortened = encoded[:_LONGEST_NAME].decode("utf-8", "ignore").strip(". ")
     return f"{shortened}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+
+
+def _is_one_everywhere(name: str) -> bool:
+    """Tell whether no other parameters make the same name where cases or compositions of letters are not told apart."""
+    found = _PARAMETERS.search(name)
+    parameters = found[0] if found else ""
+    return parameters == unicodedata.normalize("NFC", parameters).casefold()

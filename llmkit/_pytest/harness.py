@@ -32,6 +32,8 @@ from llmkit.recording.tape import Manner, Scope, Tape
 _OUTCOMES = pytest.StashKey[dict[str, str]]()
 _WISHES = pytest.StashKey[Wishes]()
 _SEARCH_S = 2.0
+_LEAVES_OUT = ("collectonly", "ignore", "ignore_glob", "lf")
+_COLLECTS_IN_PART = ("collectonly", "lf")
 
 
 class Harness:
@@ -51,6 +53,9 @@ class Harness:
         self._seal = Seal(is_allowed=self._may_reach_locally, allowed_hosts=settings.hosts, error=NetworkSealed)
         self._watch = Watch(self._seal.policy)
         self._opened = Opened(settings.cassettes)
+        self._collected: set[str] = set()
+        self._not_collected: set[str] = set()
+        self._there_before: frozenset[Path] = frozenset()
         self._expectations = Expectations()
         self._wider: dict[Path, Tape] = {}
         self._tape: Tape | None = None
@@ -70,6 +75,8 @@ class Harness:
                 self._run.enter_context(dummies(os.environ, providers=self.settings.dummies))
             except ValueError as error:
                 raise pytest.UsageError(f"llmkit_dummy_credentials: {error}") from None
+        if self.settings.mode == "once":
+            self._there_before = frozenset(self.settings.cassettes.rglob("*.yaml"))
         self._run.enter_context(self._expectations.watched())
         self._opened.start()
         self._run.callback(self._opened.stop)
@@ -88,30 +95,51 @@ class Harness:
     def pytest_collection_modifyitems(
         self, session: pytest.Session, items: list[pytest.Item]
     ) -> Generator[None, None, None]:
-        """Learn which tests there are, before others leave some of them out."""
-        whole = [arg for arg in session.config.args if "::" not in arg]
-        for item in items:
-            wishes = item.stash[_WISHES] = self.settings.of_test(item)
-            path = str(self._path_of(item, wishes))
-            self.inventory.tests[path].append(item.nodeid)
-            if wishes.name:
-                self.inventory.shared.add(path)
-            if any(item.path.is_relative_to(session.config.invocation_params.dir / arg) for arg in whole):
-                self.inventory.modules.add(str(item.path))
-        self.inventory.is_partial |= len(whole) < len(session.config.args)
-        if session.config.args_source is pytest.Config.ArgsSource.ARGS:
-            self.inventory.chosen |= {str(session.config.invocation_params.dir / arg) for arg in whole}
-        return (yield)
+        """Learn which tests there are, also those that others leave out, with the markers that others give them."""
+        found = list(items)
+        result = yield
+        for item in found:
+            self._list(item)
+        self._note_choice(session.config)
+        return result
+
+    def _list(self, item: pytest.Item) -> None:
+        wishes = item.stash[_WISHES] = self.settings.of_test(item)
+        path = str(self._path_of(item, wishes))
+        self.inventory.tests[path].append(item.nodeid)
+        self._collected.add(str(item.path))
+        if wishes.name:
+            self.inventory.shared.add(path)
+            self.inventory.naming.add(item.nodeid)
+        if "unplayed" in wishes.allow:
+            self.inventory.spared.add(path)
+        if "collisions" in wishes.allow:
+            self.inventory.alike.add(item.nodeid)
+
+    def _note_choice(self, config: pytest.Config) -> None:
+        """Note which places were to be looked at, and which files there were collected whole."""
+        here = config.invocation_params.dir
+        chosen = {os.path.abspath(here / arg) for arg in config.args if "::" not in arg}  # noqa: PTH100 - without ".."
+        self.inventory.chosen |= chosen
+        self.inventory.is_partial |= any("::" in arg for arg in config.args)
+        self.inventory.is_partial |= any(config.getoption(name, None) for name in _LEAVES_OUT)
+        if not any(config.getoption(name, None) for name in _COLLECTS_IN_PART):
+            seen = self._collected - self._not_collected
+            self.inventory.modules |= {one for one in seen if any(Path(one).is_relative_to(place) for place in chosen)}
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         """Note that tests were left out."""
         self.inventory.is_partial |= bool(items)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Note that tests could not be collected."""
+        """Note which files were collected, also those that have no test left, and which could not be."""
+        file, _, inside = report.nodeid.partition("::")
+        path = self.settings.root / file
         if report.failed or report.skipped:
             self.inventory.is_partial = True
-            self.inventory.modules.discard(str(self.settings.root / report.nodeid.partition("::")[0]))
+            self._not_collected.add(str(path))
+        elif not inside and path.is_file():
+            self._collected.add(str(path))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, None, None]:
@@ -147,11 +175,13 @@ class Harness:
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, None, None]:
         """Save the test's cassette after the last of its fixtures, and fail a test that passed but should not have."""
         problems: list[str] = []
+        is_fine = False
         try:
             result = yield
             problems = list(self._problems(item))
+            is_fine = not problems and not self._unrecorded()
         finally:
-            self._end(item, is_fine=not problems)
+            self._end(item, is_fine=is_fine)
         self._fail_if_swallowed("the fixtures were torn down")
         self._fail_if_leaked()
         if problems:
@@ -190,11 +220,20 @@ class Harness:
         """Note the outcome, and let the last report of a test carry what there is to say (also to another process)."""
         report = yield
         outcome = "xfailed" if hasattr(report, "wasxfail") else report.outcome
-        item.stash.setdefault(_OUTCOMES, {})[call.when] = outcome
+        outcomes = item.stash.setdefault(_OUTCOMES, {})
+        if outcomes.get(call.when) != "failed":  # each subtest that failed has a report, and the last says "passed"
+            outcomes[call.when] = outcome
         if call.when == "teardown" and self._tape is not None:
             report.llmkit = self._facts(item, self._tape)  # type: ignore[attr-defined]  # pytest lets reports carry facts
             self._tape = None
         return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note which tests pass, also those that run in another process."""
+        if report.failed:
+            self.inventory.failed.add(report.nodeid)
+        elif report.when == "call" and report.passed and not hasattr(report, "wasxfail"):
+            self.inventory.passed.add(report.nodeid)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Let a worker of a distributed run send what it has seen."""
@@ -227,13 +266,14 @@ class Harness:
         self._seal.refused_children()  # a straggler's, which this test does not answer for
         self._seal.refused.clear()
         self._expectations.forget()
+        item.stash[_OUTCOMES] = {}
         for tape in self._wider.values():
             tape.begin_test()
         if self.settings.is_live or item.get_closest_marker("live"):
             self._seal.open()
             return
         self._patch()
-        wishes = item.stash.get(_WISHES, None) or self.settings.of_test(item)
+        wishes = item.stash[_WISHES] = item.stash.get(_WISHES, None) or self.settings.of_test(item)
         self._tape = self._open(
             self._path_of(item, wishes), wishes, nodeid=item.nodeid, test=item.nodeid if wishes.name else ""
         )
@@ -251,8 +291,9 @@ class Harness:
             return
         outcomes = item.stash.get(_OUTCOMES, {})
         is_complete = is_fine and all(outcomes.get(when) in ("passed", "skipped") for when in ("setup", "call"))
-        is_named = bool(item.stash[_WISHES].name)
-        prunes = self.settings.prunes and self._has_passed(item)
+        wishes = item.stash[_WISHES]
+        is_named = bool(wishes.name)
+        prunes = self.settings.prunes and self._has_passed(item) and "unplayed" not in wishes.allow
         if not self._tape.is_broken:
             self._tape.save(is_complete=is_complete, is_shared=is_named, prunes=prunes)
         if is_named:
@@ -310,7 +351,10 @@ class Harness:
             after_recording=self._after_recording,
             elsewhere=partial(self._elsewhere, path, wishes),
         )
-        return Tape(path, mode=self.settings.mode, manner=manner, pending=self.settings.pending(path))
+        mode = self.settings.mode
+        if mode == "once" and path not in self._there_before:
+            mode = "new_episodes"  # another test that shares the cassette may have begun it, in this run
+        return Tape(path, mode=mode, manner=manner, pending=self.settings.pending(path))
 
     def _before_sending(self, asked: Asked) -> None:
         try:
@@ -330,7 +374,7 @@ class Harness:
         until = time.monotonic() + _SEARCH_S
         already = set(self._opened.paths)
         found = []
-        for other in sorted(self.settings.cassettes.rglob("*.yaml")):
+        for other in self.inventory.files():
             if other == path or time.monotonic() > until:
                 continue
             try:

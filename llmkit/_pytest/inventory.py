@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import os
 import re
 import sys
@@ -19,12 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from llmkit._pytest import cassette_paths
-from llmkit.recording import cassette
 from llmkit.recording.errors import BrokenCassette
 from llmkit.recording.interaction import Interaction
+from llmkit.recording.tape import Tape
 
 _Facts = dict[str, Any]
 
+_MERGED = ("modules", "shared", "opened", "chosen", "spared", "naming", "alike")
 _TEST_FILE = re.compile(r"test_.*\.py|.*_test\.py")
 _NEVER_COLLECTED = frozenset({"__pycache__", "build", "dist", "node_modules", "venv"})
 
@@ -34,9 +36,11 @@ class Inventory:
     """Cassettes by path, as texts, since it travels between processes.
 
     ``tests`` are the collected tests by cassette, also those that were then left out; ``modules`` the files that were
-    collected whole; ``shared`` the cassettes with a name or of a wider scope. ``played`` has the digests of what was
-    played of a shared cassette. ``chosen`` are the places that the command line named, ``is_partial`` says that tests
-    were left out otherwise.
+    collected whole; ``shared`` the cassettes with a name or of a wider scope, ``spared`` those in which recordings may
+    be unplayed, ``naming`` the tests that name theirs, ``alike`` those whose cassettes may be one file. ``played`` has
+    the digests of what was played of a shared cassette. ``chosen`` are the places that were to be looked at,
+    ``is_partial`` says that tests were left out otherwise. ``passed`` and ``failed`` are the tests of all processes,
+    and don't travel.
     """
 
     cassettes: Path
@@ -47,18 +51,20 @@ class Inventory:
     played: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     opened: set[str] = field(default_factory=set)
     chosen: set[str] = field(default_factory=set)
+    spared: set[str] = field(default_factory=set)
+    naming: set[str] = field(default_factory=set)
+    alike: set[str] = field(default_factory=set)
     is_partial: bool = False
+    passed: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
 
     def facts(self) -> _Facts:
         """Return plain values, fit to travel."""
         return {
             "tests": dict(self.tests),
-            "modules": sorted(self.modules),
-            "shared": sorted(self.shared),
             "played": {path: sorted(digests) for path, digests in self.played.items()},
-            "opened": sorted(self.opened),
-            "chosen": sorted(self.chosen),
             "is_partial": self.is_partial,
+            **{name: sorted(getattr(self, name)) for name in _MERGED},
         }
 
     def merge(self, facts: _Facts) -> None:
@@ -67,38 +73,59 @@ class Inventory:
             self.tests[path] = list(dict.fromkeys([*self.tests[path], *tests]))
         for path, digests in facts["played"].items():
             self.played[path] |= set(digests)
-        self.modules |= set(facts["modules"])
-        self.shared |= set(facts["shared"])
-        self.opened |= set(facts["opened"])
-        self.chosen |= set(facts["chosen"])
+        for name in _MERGED:
+            getattr(self, name).update(facts[name])
         self.is_partial |= facts["is_partial"]
 
     def collisions(self) -> Iterator[str]:
         """Name tests whose cassettes are one file, here or on a file system that does not tell cases apart."""
-        by_place = defaultdict(set)
-        for path in self.tests:
-            by_place[unicodedata.normalize("NFC", path).casefold()].add(path)
-        for paths in by_place.values():
-            own = [test for path in sorted(paths) for test in self.tests[path] if path not in self.shared]
-            strangers = [test for path in paths & self.shared for test in self.tests[path] if own]
-            if len(own) > 1 or strangers or len(paths) > 1:
-                named = sorted({*own, *strangers} or {test for path in paths for test in self.tests[path]})
-                yield f"{' and '.join(named)} have one cassette: {min(paths)}. Rename one of them"
+        by_place: dict[str, dict[str, set[str]]] = defaultdict(dict)
+        for path, tests in self.tests.items():
+            if judged := set(tests) - self.alike:
+                by_place[unicodedata.normalize("NFC", path).casefold()][path] = judged
+        for tests_of in by_place.values():
+            named = sorted(set().union(*tests_of.values()))
+            is_shared = len(tests_of) == 1 and self.naming.issuperset(named)
+            if len(named) > 1 and not is_shared:
+                yield f"{' and '.join(named)} have one cassette: {min(tests_of)}. Rename one of them"
+
+    def files(self) -> Iterator[Path]:
+        """Yield the files of cassettes, without those that wait for a review."""
+        for path in sorted(self.cassettes.rglob("*.yaml")):
+            if not any(part.startswith(".") for part in path.relative_to(self.cassettes).parts):
+                yield path
 
     def orphans(self) -> Iterator[tuple[Path, str]]:
         """Yield the cassettes that no test plays any more, each with the test that it was of."""
-        for path in sorted(self.cassettes.rglob("*.yaml")):
-            is_hidden = any(part.startswith(".") for part in path.relative_to(self.cassettes).parts)
-            if not is_hidden and str(path) not in self.tests and str(path) not in self.opened and self._is_lost(path):
+        known = {*self.tests, *self.opened, *self.shared}
+        for path in self.files():
+            if str(path) not in known and self._is_lost(path) and (self._all_passed() or not self._is_named(path)):
                 yield path, self._test_of(path)
 
     def _is_lost(self, path: Path) -> bool:
         """Tell whether this run shows that the test is gone that ``path`` was of."""
         modules = cassette_paths.modules_of(path, self.cassettes, self.root)
+        is_of_scope = cassette_paths.is_of_scope(path)
         if any(str(module) in self.modules for module in modules):
-            return not cassette_paths.is_of_scope(path)
-        is_gone = not any(module.exists() for module in modules)
-        return is_gone and not self.is_partial and (self._saw(modules[0]) if modules else self._saw_everything())
+            return not is_of_scope or self._all_passed()
+        if self.is_partial or any(module.exists() for module in modules):
+            return False
+        if is_of_scope and (not modules or modules[0].with_suffix("").is_dir()):
+            return self._all_passed()
+        if cassette_paths.is_from_outside(path, self.cassettes):
+            return False
+        return self._saw(modules[0]) if modules else self._saw_everything()
+
+    def _all_passed(self) -> bool:
+        """Tell whether every test of the project has passed in this run: then what none of them opened, none needs."""
+        tests = {test for tests in self.tests.values() for test in tests}
+        return not self.is_partial and tests <= self.passed - self.failed and self._saw_everything()
+
+    def _is_named(self, path: Path) -> bool:
+        """Tell whether a test file has the name of this cassette in it: a test that did not run may open it."""
+        named = re.compile(rf"""["'/]{re.escape(path.stem)}(\.yaml)?["']""")
+        files = {*_test_files(self.root), *map(Path, self.modules)}
+        return any(named.search(one.read_text(encoding="utf-8", errors="replace")) for one in files if one.is_file())
 
     def _saw(self, path: Path) -> bool:
         return not self.chosen or any(path.is_relative_to(place) for place in self.chosen)
@@ -118,16 +145,32 @@ class Inventory:
 
     def unplayed(self, passed: set[str]) -> Iterator[tuple[Path, list[tuple[int, Interaction]]]]:
         """Yield the shared cassettes with what no test has played, where all that could play it ran and passed."""
-        for name in sorted(self.shared if not self.is_partial and self._saw_everything() else ()):
-            if not set(self.tests.get(name, ())) <= passed:
-                continue
-            try:
-                stored = cassette.load(Path(name))
-            except (FileNotFoundError, BrokenCassette):
-                continue  # a broken one has failed its tests
-            unplayed = [(n, one) for n, one in enumerate(stored) if digest(one) not in self.played[name]]
-            if unplayed:
+        passed = passed & self.passed - self.failed
+        for name in sorted(self.shared - self.spared if not self.is_partial and self._saw_everything() else ()):
+            if self._users_of(name) <= passed and (unplayed := self._unplayed_of(name)):
                 yield Path(name), unplayed
+
+    def _unplayed_of(self, name: str) -> list[tuple[int, Interaction]]:
+        try:
+            stored = Tape(Path(name)).interactions
+        except BrokenCassette:
+            return []  # its tests have failed
+        played = self.played[name]
+        # two workers that find nothing may both record the same request: only the first of these is ever played
+        twins = {_asked(one): one.test for one in reversed(stored) if digest(one) in played}
+        return [
+            (place, one)
+            for place, one in enumerate(stored)
+            if digest(one) not in played and twins.get(_asked(one), one.test) == one.test
+        ]
+
+    def _users_of(self, name: str) -> set[str]:
+        """Return the tests that could play the shared cassette ``name``: of a wider scope, all that are in it."""
+        if tests := self.tests.get(name):
+            return set(tests)
+        every = {test for tests in self.tests.values() for test in tests}
+        scope = Path(name).relative_to(self.cassettes).parent.as_posix()
+        return {one for one in every if one.replace(".py::", "/").replace("::", "/").startswith(f"{scope}/")} or every
 
 
 def _test_files(root: Path) -> Iterator[Path]:
@@ -138,11 +181,19 @@ def _test_files(root: Path) -> Iterator[Path]:
 
 
 def digest(interaction: Interaction) -> str:
-    """Return what tells an interaction of a cassette from the others, before and after its request is scrubbed."""
-    request, response = interaction.request, interaction.response
-    target = (request.method, request.uri.partition("?")[0], interaction.recorded_at)
-    facts = repr((target, response.status, response.body, response.ended))
+    """Return what tells an interaction of a cassette from the others, as tapes hold them."""
+    response = interaction.response
+    facts = repr((_asked(interaction), interaction.recorded_at, response.status, response.body, response.ended))
     return hashlib.blake2b(facts.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+
+
+def _asked(interaction: Interaction) -> tuple[str, str, str]:
+    request = interaction.request
+    try:
+        body = json.dumps(json.loads(request.body), sort_keys=True)  # a cassette indents it
+    except (ValueError, RecursionError):
+        body = repr(request.body)
+    return request.method, request.uri.partition("?")[0], body
 
 
 class Opened:

@@ -19,6 +19,7 @@ import pytest
 from llmkit._pytest.settings import Settings
 from llmkit.recording import cassette
 from llmkit.recording.diff import nearest
+from llmkit.recording.errors import BrokenCassette
 from llmkit.recording.interaction import Interaction
 from llmkit.recording.yaml_writer import block
 
@@ -84,11 +85,16 @@ class Review:
 
     def _review(self, pending: Path, terminal: pytest.TerminalReporter) -> None:
         target = self._settings.cassettes / pending.relative_to(self._settings.reviews)
-        before = cassette.load(target) if target.exists() else []
-        found = changes(before, cassette.load(pending))
+        try:
+            before = cassette.load(target) if target.exists() else []
+            after = cassette.load(pending)
+        except BrokenCassette as error:
+            terminal.write_line(f"llmkit: {error}\nIt can't be reviewed; what was recorded waits in {pending}")
+            return
+        found = changes(before, after)
         rejected = [change for change in found if not self._is_accepted(change, target, terminal)]
         if len(rejected) < len(found):
-            _write(target, list(_decided(cassette.load(pending), rejected)))
+            _write(target, list(_decided(after, rejected)))
         pending.unlink()
         terminal.write_line(
             f"llmkit: {self._settings.shown(target)}: {len(found) - len(rejected)} changes accepted, "
