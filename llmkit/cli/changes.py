@@ -129,12 +129,15 @@ def _ask(number: int) -> None:
 @click.command(short_help="Make one of several.")
 @click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
 @click.argument("paths", metavar="IN…", nargs=-1, required=True, type=click.Path(path_type=Path))
+@_json
 @_force
 @click.option("--keep-duplicates", is_flag=True, help="Keep what several files hold as often as they do.")
-def merge(target: Path, paths: tuple[Path, ...], *, force: bool, keep_duplicates: bool) -> None:
+def merge(target: Path, paths: tuple[Path, ...], *, is_json: bool, force: bool, keep_duplicates: bool) -> None:
     """Write all interactions of IN…, in order, to OUT."""
     files = Library(*paths).files
     number = merge_into(target, files, keep_duplicates=keep_duplicates, force=force)
+    if is_json:
+        as_json({"path": str(target), "calls": number})
     say(f"{target} holds {count(number, 'interaction')} of {count(len(files), 'cassette')}")
 
 
@@ -219,22 +222,24 @@ def migrate(
     """
     if bool(paths) == bool(layout):
         raise click.UsageError("name PATHS to rewrite where they are, or --layout pytest-recording to move cassettes")
+    if layout and to == "vcrpy":
+        raise click.UsageError("--layout goes only from pytest-recording to ours")
     if to == "vcrpy":
-        if layout:
-            raise click.UsageError("--layout goes only from pytest-recording to ours")
         steps = migration.plan_back(Library(*paths).files, out=directory, spelling=spelling)
         outcomes = [migration.migrate_back(step, spelling=spelling, is_dry=is_dry) for step in steps]
     else:
-        project = Project.around(paths[0] if paths else Path.cwd(), root=root or (None if paths else Path.cwd()))
-        steps = (
-            migration.plan_layout(tests or Path("tests"), project) if layout else migration.plan(Library(*paths).files)
-        )
-        scrubber = _scrubber(secret_env)
-        outcomes = [
-            migration.migrate(step, scrubber=scrubber, allowed=project.allowed, is_dry=is_dry) for step in steps
-        ]
+        outcomes = _to_ours(paths, root, tests or Path("tests"), _scrubber(secret_env), is_dry=is_dry)
     _tell(outcomes, is_json=is_json, is_dry=is_dry)
     context.exit(1 if any(one.problem for one in outcomes) else 0)
+
+
+def _to_ours(
+    paths: Sequence[Path], root: Path | None, tests: Path, scrubber: Scrubber, *, is_dry: bool
+) -> list[Outcome]:
+    """Rewrite the cassettes at ``paths``, or move those of pytest-recording below ``tests`` where there are none."""
+    project = Project.around(paths[0], root=root) if paths else Project.around(Path.cwd(), root=root or Path.cwd())
+    steps = migration.plan(Library(*paths).files) if paths else migration.plan_layout(tests, project)
+    return [migration.migrate(step, scrubber=scrubber, allowed=project.allowed, is_dry=is_dry) for step in steps]
 
 
 def _tell(outcomes: Sequence[Outcome], *, is_json: bool, is_dry: bool) -> None:

@@ -186,12 +186,9 @@ class Tests:
 
     def _unnamed(self, path: Path, parts: Sequence[str]) -> Orphan | None:
         if parts[-1] == "__package__":
-            is_there = self.project.root.joinpath(*parts[:-1]).is_dir()
-            return (
-                None
-                if is_there
-                else Orphan(path, "/".join(parts[:-1]), f"the directory {'/'.join(parts[:-1])} is gone")
-            )
+            directory = "/".join(parts[:-1])
+            is_there = (self.project.root / directory).is_dir()
+            return None if is_there else Orphan(path, directory, f"the directory {directory} is gone")
         if self._is_named(parts) or self._is_named(parts[-1:]):
             return None
         return Orphan(path, "/".join(parts), "no Python file of the project names this cassette")

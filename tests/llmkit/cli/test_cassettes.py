@@ -404,7 +404,9 @@ def test_merge_and_split_undo_each_other(run: Run) -> None:
     assert run("merge", "b.yaml", "parts").exit_code == 0
     assert cassette.load(Path("b.yaml")) == cassette.load(path)
     assert run("merge", "b.yaml", "parts").exit_code == 2
-    assert run("merge", "b.yaml", "parts", "--force").exit_code == 0
+    forced = run("merge", "b.yaml", "parts", "--force", "--json")
+    assert json.loads(forced.stdout) == {"path": "b.yaml", "calls": 2}
+    assert forced.stderr == "b.yaml holds 2 interactions of 2 cassettes\n"
 
 
 def test_migrate_goes_to_our_format_and_back(run: Run) -> None:
@@ -425,6 +427,7 @@ def test_migrate_fails_where_a_secret_would_stay(run: Run) -> None:
     result = run("migrate", "a.yaml", "b.yaml")
 
     assert result.exit_code == 1
+    assert result.stderr.endswith("1 of 2 cassettes were written\n")
     assert KEY[8:] not in result.output
     assert not vcr_format.is_ours(Path("a.yaml"))
     assert vcr_format.is_ours(Path("b.yaml"))

@@ -153,6 +153,19 @@ def test_stats_group_by_surface_and_by_model(cassettes: Path) -> None:
     assert [one.path.name for one in stats.largest] == ["a.yaml", "b.yaml"]
 
 
+def test_stats_tell_when_by_the_replies_that_have_a_date(cassettes: Path) -> None:
+    cassette.save(cassettes / "a.yaml", [chat(recorded_at="")])
+    os.utime(cassettes / "a.yaml", (0, 0))
+    cassette.save(cassettes / "b.yaml", [chat(recorded_at="2020-01-01T00:00:00+00:00")])
+    cassette.save(cassettes / "c.yaml", [chat(recorded_at="2021-01-01T00:00:00+00:00")])
+
+    stats = Library(cassettes).stats()
+
+    assert stats.oldest is not None
+    assert stats.newest is not None
+    assert [one.recorded_at.year for one in (stats.oldest, stats.newest)] == [2020, 2021]
+
+
 def test_prices_come_from_the_configuration(cassettes: Path) -> None:
     cassette.save(cassettes / "a.yaml", [chat(model="in-house-7b")])
     (cassettes.parent / "pytest.ini").write_text("[pytest]\nllmkit_prices = in-house-7b = 1 / 2\n")
@@ -230,6 +243,13 @@ def test_what_an_interrupted_write_left_is_an_error(cassettes: Path) -> None:
     (cassettes / ".review").mkdir()
 
     assert kinds(check(cassettes)) == [("error", "leftover"), ("error", "leftover")]
+
+
+def test_what_else_is_hidden_is_no_leftover(cassettes: Path) -> None:
+    (cassettes / ".gitkeep").touch()
+    (cassettes / ".cache.tmp").mkdir()
+
+    assert check(cassettes) == []
 
 
 def test_the_same_reply_twice_is_a_warning(cassettes: Path) -> None:

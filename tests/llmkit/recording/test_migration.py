@@ -260,6 +260,24 @@ def test_a_move_overwrites_nothing(recorded_by_pytest_recording: Path) -> None:
     assert cassette.load(root / "cassettes/tests/unit/test_app/test_a.yaml") == [chat()]
 
 
+@pytest.mark.parametrize("source", ["def broken(:\n", "def test_other(): ...\n"])
+def test_a_cassette_stays_where_no_test_can_be_told(recorded_by_pytest_recording: Path, source: str) -> None:
+    root = recorded_by_pytest_recording
+    (root / "tests/unit/test_app.py").write_text(source)
+
+    steps = plan_layout(root / "tests", Project.around(root, root=root))
+
+    assert [step.target for step in steps] == [None] * 4
+
+
+def test_a_cassette_outside_of_the_project_stays(recorded_by_pytest_recording: Path) -> None:
+    root = recorded_by_pytest_recording
+
+    steps = plan_layout(root / "tests", Project.around(root / "other", root=root / "other"))
+
+    assert [step.target for step in steps] == [None] * 4
+
+
 def test_a_name_whose_characters_were_replaced_is_pointed_out(recorded_by_pytest_recording: Path) -> None:
     root = recorded_by_pytest_recording
     vcrpy_file(root / "tests/unit/cassettes/test_app/test_a[a-b].yaml")

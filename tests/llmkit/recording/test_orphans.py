@@ -139,7 +139,9 @@ def test_a_cassette_of_the_session_is_no_orphan(project: Path) -> None:
 
 def test_a_cassette_of_a_package_is_an_orphan_once_the_directory_is_gone(project: Path) -> None:
     assert orphan(project, "tests/__package__.yaml") is None
-    assert orphan(project, "older/__package__.yaml") is not None
+    found = orphan(project, "older/unit/__package__.yaml")
+    assert found is not None
+    assert (found.test, found.reason) == ("older/unit", "the directory older/unit is gone")
 
 
 def test_a_named_cassette_is_an_orphan_unless_a_string_names_it(project: Path) -> None:
