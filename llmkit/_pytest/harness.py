@@ -244,7 +244,7 @@ class Harness:
 
     def _facts(self, item: pytest.Item, tape: Tape) -> dict[str, Any]:
         unanswered = [f"{item.nodeid}: {asked.written.method} {asked.written.uri}" for asked in tape.unanswered]
-        drifts = [(one.drift.tier.name, str(one)) for one in tape.drifts]
+        drifts = [(one.drift.tier.name, str(one)) for other in self._tapes() for one in other.drifts]
         return {
             "test": item.nodeid,
             "cassette": str(tape.path),
@@ -310,6 +310,7 @@ class Harness:
             nodeid=item.nodeid,
             reached=tuple(self._watch.reached) if not any(tape.asked_count for tape in tapes) else (),
             refused=tuple(self._tape.refused),
+            drifts=tuple(one for tape in tapes for one in tape.drifts),
         )
         yield from judgement.problems()
 

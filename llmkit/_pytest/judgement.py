@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,14 +10,17 @@ from llmkit._pytest.settings import Settings, Wishes
 from llmkit.recording.addresses import Address
 from llmkit.recording.interaction import Interaction
 from llmkit.recording.miss import describe
-from llmkit.recording.tape import Tape
+from llmkit.recording.tape import Drifted, Tape
 
 _MOST_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """One test that passed, its tape, the addresses that it ``reached`` past it, and what it was ``refused``."""
+    """One test that passed, its tape, the addresses that it ``reached`` past it, and what it was ``refused``.
+
+    ``drifts`` are those of all the tapes that it played.
+    """
 
     tape: Tape
     wishes: Wishes
@@ -24,6 +28,7 @@ class Judgement:
     nodeid: str
     reached: tuple[Address, ...] = ()
     refused: tuple[Interaction, ...] = ()
+    drifts: tuple[Drifted, ...] = ()
 
     def problems(self) -> Iterator[str]:
         """Yield what fails the test, each with what to do about it."""
@@ -74,11 +79,15 @@ class Judgement:
             )
 
     def _drifts(self) -> Iterator[str]:
-        breaking = [one for one in self.tape.drifts if one.drift.tier.name == "BREAKING"]
+        breaking = [one for one in self.drifts if one.drift.tier.name == "BREAKING"]
         if breaking:
             lines = [f"  {one}" for one in breaking]
             yield "\n".join(
-                ("the API no longer answers as it was recorded", *lines, "  next  record it anew: --record=all")
+                (
+                    "the API no longer answers as it was recorded",
+                    *lines,
+                    f"  next  record it anew: pytest --record=all {shlex.quote(self.nodeid)}",
+                )
             )
 
 

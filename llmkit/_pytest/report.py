@@ -202,8 +202,10 @@ class Report:
     def _drift_lines(self) -> Iterator[str]:
         drifts = dict.fromkeys((tier, text) for facts in self._facts for tier, text in facts["drifts"])
         if drifts:
-            yield f"llmkit: the live API differs from the cassettes in {len(drifts)} ways"
-            yield from (f"  {tier.lower()}: {text}" for tier, text in drifts)
+            ways = f"{len(drifts)} ways" if len(drifts) > 1 else "one way"
+            yield f"llmkit: the live API differs from the cassettes in {ways}"
+        for tier in ("BREAKING", "NOTABLE", "ADDED"):
+            yield from (f"  {tier.lower():<8}  {text}" for of_tier, text in drifts if of_tier == tier)
 
     def _age_lines(self) -> Iterator[str]:
         if self._settings.max_age_days is None:

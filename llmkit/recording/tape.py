@@ -292,6 +292,7 @@ class Tape:
     def begin_test(self) -> None:
         """Forget what an earlier test, of those that share the tape, has to answer for."""
         self.misses.clear()
+        self.drifts.clear()
         self.asked_count = 0
 
     def check(self) -> None:

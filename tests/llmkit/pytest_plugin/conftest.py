@@ -7,14 +7,15 @@ from collections.abc import Iterator
 import pytest
 
 from mockserver import MockServer
+from tests.llmkit.pytest_plugin.upstream import Upstream
 
 # the light client is enough for most tests; importing the SDK takes a second of each run
 APPLICATION = """
     import json, os, urllib.request
 
-    def ask(content="Hi"):
+    def ask(content="Hi", **options):
         url = os.environ.get("OPENAI_BASE_URL", "https://api.openai.com/v1") + "/chat/completions"
-        body = {"model": "gpt-4o", "messages": [{"role": "user", "content": content}]}
+        body = {"model": "gpt-4o", "messages": [{"role": "user", "content": content}], **options}
         headers = {"Authorization": "Bearer " + os.environ["OPENAI_API_KEY"], "Content-Type": "application/json"}
         with urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode(), headers)) as reply:
             return json.load(reply)["choices"][0]["message"]["content"]
@@ -51,7 +52,7 @@ class Project:
     def write(self, **files: str) -> None:
         self._pytester.makepyfile(**files)
 
-    def use(self, server: MockServer) -> None:
+    def use(self, server: MockServer | Upstream) -> None:
         self._monkeypatch.setenv("OPENAI_BASE_URL", server.openai_url)
         self._monkeypatch.setenv("OPENAI_API_KEY", "sk-canary-0123456789")
         self._monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", server.url)
