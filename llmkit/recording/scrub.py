@@ -65,6 +65,7 @@ _NOISE_PREFIX = "x-stainless-"
 
 # query keys that hold a credential here and a page or an airport there: only what looks like a secret goes
 _AMBIGUOUS_KEYS = frozenset({"code", "key", "token"})
+_MARKS_IN_URI = re.compile("[@?#]")  # without one there is no user info, no query and no fragment
 # what is no key, but says whose it is: a server's error messages have them. The group goes
 _SHAPES = {
     "org-": re.compile(r"\borg-(?=\w*\d)(\w{16,})"),
@@ -124,6 +125,8 @@ class Scrubber:
 
     def uri(self, uri: str) -> str:
         """Return ``uri`` without user info, and with the values of credential keys and known secrets replaced."""
+        if not _MARKS_IN_URI.search(uri):
+            return self.text(uri)  # as most are
         try:
             parts = urlsplit(uri)
         except ValueError:
@@ -183,7 +186,8 @@ def credentials(message: Request | Response) -> Iterator[str]:
         for value in values:
             yield from header_values(name.lower(), value)
     if isinstance(message, Request):
-        yield from uri_values(message.uri)
+        if _MARKS_IN_URI.search(message.uri):
+            yield from uri_values(message.uri)
         message = _decoded(message)
     text, _ = body_text(message.body)
     yield from field_values(text)

@@ -11,6 +11,10 @@ import re
 from collections.abc import Iterator
 
 _PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+')
+# the thousands of an embedding are one piece: taken one by one, they take a second in four hundred embeddings
+_PIECE_OR_NUMBERS = re.compile(rf"(?<=\[)(?=(?:[^],]+,){{4}})[-+.,0-9Ee]+(?=\])|{_PIECE.pattern}")
+_SPACE = re.compile(r"\s")
+_NUMBERS = re.compile(r"[-+.,0-9Ee]+")
 _LINE_WIDTH = 100
 
 SPELLINGS = ("compact", "spaced", "indent2", "indent4")
@@ -18,7 +22,7 @@ SPELLINGS = ("compact", "spaced", "indent2", "indent4")
 
 def indented(text: str) -> str:
     """Return JSON ``text`` indented for people; arrays of numbers fill their lines."""
-    return "".join(_indented(_PIECE.findall(text), "  ", fill=True))
+    return "".join(_indented(_PIECE_OR_NUMBERS.findall(text), "  ", fill=True))
 
 
 def spelling_of(text: str) -> str | None:
@@ -27,9 +31,11 @@ def spelling_of(text: str) -> str | None:
     The name is one of ``SPELLINGS``, followed by the white space that trails the text.
     """
     try:
-        json.loads(text)
+        json.loads(text, parse_float=str)  # the numbers are not needed
     except (ValueError, RecursionError):
         return None
+    if not _SPACE.search(text):
+        return "compact"
     pieces = _PIECE.findall(text)
     trailing = text[len(text.rstrip()) :]
     for name in SPELLINGS:
@@ -64,7 +70,7 @@ def _indented(pieces: list[str], unit: str, *, fill: bool) -> Iterator[str]:
             yield piece + following
             position += 1
         elif piece == "[" and fill and (end := _end_of_numbers(pieces, position)):
-            yield from _filled(pieces[position + 1 : end], "\n" + unit * (depth + 1))
+            yield _filled(pieces[position + 1 : end], "\n" + unit * (depth + 1))
             yield "\n" + unit * depth + "]"
             position = end
         elif piece in "[{":
@@ -82,24 +88,15 @@ def _indented(pieces: list[str], unit: str, *, fill: bool) -> Iterator[str]:
 
 def _end_of_numbers(pieces: list[str], start: int) -> int | None:
     """Return where an array of more than four numbers ends, or None for any other array."""
-    position = start + 1
-    while position < len(pieces) and (pieces[position] == "," or pieces[position][0] in "-0123456789"):
-        position += 1
-    is_numbers = position < len(pieces) and pieces[position] == "]" and position - start > 8
-    return position if is_numbers else None
+    if pieces[start + 1][0] not in "-0123456789":
+        return None
+    end = pieces.index("]", start)
+    numbers = "".join(pieces[start + 1 : end])
+    return end if numbers.count(",") > 3 and _NUMBERS.fullmatch(numbers) else None
 
 
-def _filled(pieces: list[str], newline: str) -> Iterator[str]:
-    yield "["
-    width = _LINE_WIDTH
-    for piece in pieces:
-        if piece == ",":
-            yield ","
-            continue
-        if width + len(piece) >= _LINE_WIDTH:
-            yield newline
-            width = len(newline)
-        else:
-            yield " "
-        width += len(piece) + 2
-        yield piece
+def _filled(pieces: list[str], newline: str) -> str:
+    """Lay numbers and commas out in lines: in two regular expressions, for an embedding has thousands."""
+    widest = max(_LINE_WIDTH - 1 - len(newline), 1)
+    lines = re.findall(rf"(.{{1,{widest}}}|[^,]+)(?:, |$)", "".join(pieces).replace(",", ", "))
+    return "[" + newline + f",{newline}".join(lines)
