@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 import pytest
 
 from llmkit.recording.leaks import NOTHING, Allowed
+from llmkit.recording.manner import Mode
 from llmkit.recording.match import PLAIN, Rules
 from llmkit.recording.prices import Prices
-from llmkit.recording.tape import Mode
 
 T = TypeVar("T")
 

@@ -15,8 +15,9 @@ from llmkit.recording import waits
 from llmkit.recording.credentials import dummies
 from llmkit.recording.deck import Deck
 from llmkit.recording.interception import patches, patches_of_vcrpy
+from llmkit.recording.manner import Manner, Mode, Scope, validate_mode
 from llmkit.recording.match import Rules
-from llmkit.recording.tape import Manner, Mode, Scope, Tape, validate_mode
+from llmkit.recording.tape import Tape
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -10,19 +10,19 @@ import functools
 import hashlib
 import threading
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 from llmkit.recording import content_coding, index, leaks, match, waits
 from llmkit.recording.addresses import AZURE, Address, Provider
 from llmkit.recording.credentials import DUMMY_KEY
 from llmkit.recording.errors import BrokenCassette, CassetteMiss, RecordingError, SecretLeak
 from llmkit.recording.interaction import CLOSED, Interaction, Request, Response
-from llmkit.recording.leaks import Allowed
 from llmkit.recording.ledger import Ledger
+from llmkit.recording.manner import Manner, Mode, Scope
 from llmkit.recording.miss import Miss
 from llmkit.recording.scrub import URL_HEADERS, Scrubber, credentials
 from llmkit.recording.shelf import Shelf
@@ -32,64 +32,7 @@ from llmkit.recording.yaml_reader import parse
 if TYPE_CHECKING:
     from llmkit.recording.verify import Drift
 
-Mode = Literal["none", "new_episodes", "all", "once", "verify"]
-"""``none`` replays; ``new_episodes`` replays what is there and records the rest; ``all`` records everything anew;
-``once`` is ``new_episodes`` where there is no file yet, else ``none``; ``verify`` replays, and sends each request as
-well."""
-
 _FIRST_REFUSAL = 400
-
-
-def validate_mode(mode: str) -> Mode:
-    """Return ``mode`` if it is one of `Mode`; ValueError with the valid ones otherwise."""
-    if mode not in get_args(Mode):
-        raise ValueError(f"unknown record mode {mode!r}: expected one of {', '.join(map(repr, get_args(Mode)))}")
-    return mode  # type: ignore[return-value]  # mypy does not narrow by get_args
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
-    """Which traffic a tape concerns itself with; all other passes by untouched.
-
-    Traffic to other machines always is, and traffic to the provider's addresses also where they are on loopback.
-    ``with_loopback`` adds all of loopback; ``passes`` names addresses that never are.
-    """
-
-    with_loopback: bool = False
-    passes: Callable[[Address], bool] = lambda _: False
-    provider: Callable[[], Provider] = Provider.from_environment
-
-    def concerns(self, url: str) -> bool:
-        """Tell whether a request to ``url`` is recorded and replayed."""
-        address = Address.of(url)
-        if address is None or self.passes(address):
-            return False
-        return self.with_loopback or not address.is_local or address in self.provider().addresses
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manner:
-    """How a tape is played and recorded.
-
-    ``speed`` is that of a replay: 0 is at once, 1 as it was recorded, 2 twice as fast. ``remedy`` is the command that
-    records what is missing, ``miss`` the error to raise for that. ``test`` is written beside each recording of a
-    cassette that several tests share. ``allowed_secrets`` may be written though they look like some. ``before_sending``
-    may raise, and then nothing is sent; ``after_recording`` is told what came of it. A refusal that comes while
-    ``is_refusal_expected`` is not among `Tape.refused`.
-    ``elsewhere`` names other cassettes that hold a request with that key.
-    """
-
-    scope: Scope = Scope()
-    rules: match.Rules = match.PLAIN
-    speed: float = 0.0
-    remedy: str = "use_cassette(…, record='new_episodes')"
-    miss: type[CassetteMiss] = CassetteMiss
-    test: str = ""
-    allowed_secrets: Allowed = leaks.NOTHING
-    is_refusal_expected: Callable[[], bool] = lambda: False
-    before_sending: Callable[[Asked], None] = lambda _: None
-    after_recording: Callable[[Asked, Interaction], None] = lambda _, __: None
-    elsewhere: Callable[[str], Sequence[str]] = lambda _: ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

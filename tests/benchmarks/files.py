@@ -13,7 +13,8 @@ import yaml
 from llmkit.recording import cassette
 from llmkit.recording.errors import BrokenCassette
 from llmkit.recording.interaction import Interaction
-from llmkit.recording.tape import Manner, Scope, Tape
+from llmkit.recording.manner import Manner, Scope
+from llmkit.recording.tape import Tape
 from tests.benchmarks.measurement import Goal, Measurement, alternating
 from tests.benchmarks.traffic import chat, embeddings, vcr_cassette, vcr_load, vcr_request, vcr_response, vcr_save
 

@@ -18,8 +18,9 @@ from aiohttp.test_utils import TestServer
 from llmkit.recording import CassetteMiss, use_cassette
 from llmkit.recording.cassette import load, save
 from llmkit.recording.interaction import Interaction, Request, Response
+from llmkit.recording.manner import Manner, Mode, Scope
 from llmkit.recording.recorder import playing
-from llmkit.recording.tape import Manner, Mode, Scope, Tape
+from llmkit.recording.tape import Tape
 from tests.llmkit.recording.conftest import GATE, STALL, Upstream
 
 BOTH: tuple[Mode, ...] = ("new_episodes", "none")

@@ -13,8 +13,9 @@ from vcr.persisters.filesystem import FilesystemPersister
 from vcr.serializers import yamlserializer
 
 from llmkit.recording import BrokenCassette, RecordingError
-from llmkit.recording.cassette import dump, load, save
+from llmkit.recording.cassette import load, save
 from llmkit.recording.interaction import Interaction, Request, Response
+from llmkit.recording.yaml_writer import dump
 
 QUESTION = Request(
     method="POST",

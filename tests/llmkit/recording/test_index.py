@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from llmkit.recording import cassette, index, use_cassette
 from llmkit.recording.interaction import Interaction, Request, Response
+from llmkit.recording.manner import Manner
 from llmkit.recording.match import Rules
-from llmkit.recording.tape import Manner, Tape
+from llmkit.recording.tape import Tape
 
 RAW = b"x" * 20_000
 RECORDING = Interaction(

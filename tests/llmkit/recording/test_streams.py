@@ -24,8 +24,9 @@ from openai import DefaultAioHttpClient
 
 from llmkit.recording import CassetteMiss, use_cassette
 from llmkit.recording.cassette import load
+from llmkit.recording.manner import Manner, Scope
 from llmkit.recording.recorder import playing
-from llmkit.recording.tape import Manner, Scope, Tape
+from llmkit.recording.tape import Tape
 from tests.llmkit.recording.conftest import ABORT, GATE, RESET, STALL, Upstream
 
 SyncClient = Callable[[str, float], Iterator[str]]

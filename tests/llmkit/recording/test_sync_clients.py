@@ -15,7 +15,7 @@ import urllib3
 from llmkit.recording import CassetteMiss, use_cassette
 from llmkit.recording.cassette import load, save
 from llmkit.recording.interaction import Interaction, Request, Response
-from llmkit.recording.tape import Mode
+from llmkit.recording.manner import Mode
 from tests.llmkit.recording.conftest import ABORT, GATE, Upstream
 
 BOTH: tuple[Mode, ...] = ("new_episodes", "none")

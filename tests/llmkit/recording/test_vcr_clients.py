@@ -17,7 +17,8 @@ from llmkit.recording.cassette import load
 from llmkit.recording.deck import Deck
 from llmkit.recording.errors import CassetteMiss
 from llmkit.recording.interception import vcr_clients
-from llmkit.recording.tape import Manner, Mode, Scope, Tape
+from llmkit.recording.manner import Manner, Mode, Scope
+from llmkit.recording.tape import Tape
 from tests.llmkit.recording.conftest import Upstream
 
 

@@ -17,8 +17,9 @@ import requests
 
 from llmkit.recording.cassette import save
 from llmkit.recording.interaction import Interaction, Request, Response
+from llmkit.recording.manner import Manner, Scope
 from llmkit.recording.recorder import playing
-from llmkit.recording.tape import Manner, Scope, Tape
+from llmkit.recording.tape import Tape
 from tests.llmkit.recording.conftest import ABORT, Upstream
 
 
