@@ -14,6 +14,7 @@ from typing import ParamSpec, TypeVar, cast
 from llmkit.recording import waits
 from llmkit.recording.credentials import dummies
 from llmkit.recording.deck import Deck
+from llmkit.recording.errors import RecordingError
 from llmkit.recording.interception import patches, patches_of_vcrpy
 from llmkit.recording.manner import Manner, Mode, Scope, validate_mode
 from llmkit.recording.match import Rules
@@ -28,9 +29,13 @@ class use_cassette(AbstractContextManager[Tape]):  # noqa: N801 - it is used lik
 
     ``record="none"`` only replays: a request that the cassette doesn't hold raises `CassetteMiss`, and an SDK's client
     can be made without a key. ``"new_episodes"`` replays what is there and records the rest, ``"all"`` records
-    everything anew, ``"once"`` is ``"new_episodes"`` where there is no file yet. What was recorded is saved when the
-    block ends, also by an error. Traffic to this machine is recorded like any other. As a decorator it takes functions
-    and coroutine functions. Raises `BrokenCassette` for a file that is not whole.
+    everything anew, ``"once"`` is ``"new_episodes"`` where there is no file yet. ``"verify"`` replays, sends each
+    request as well, and raises `RecordingError` at the end where the live replies broke with the recorded ones. Each
+    reply is saved when it has come; one that holds what looks like a secret is not, and raises `SecretLeak` at the end.
+
+    ``ignore`` and ``aliases`` are as in `Rules`. ``replay_speed`` is 0 for a replay at once, 1 for one as it was
+    recorded. Traffic to this machine is recorded like any other. As a decorator it takes functions and coroutine
+    functions. Raises `BrokenCassette` for a file that is not whole.
     """
 
     def __init__(
@@ -52,7 +57,7 @@ class use_cassette(AbstractContextManager[Tape]):  # noqa: N801 - it is used lik
         tape = Tape(self._path, mode=self._record, manner=self._manner)
         tape.check()
         with ExitStack() as block:
-            if tape.only_replays:
+            if tape.mode == "none":
                 block.enter_context(dummies(os.environ))
             block.enter_context(playing(tape))
             self._blocks.append((tape, block.pop_all()))
@@ -62,8 +67,8 @@ class use_cassette(AbstractContextManager[Tape]):  # noqa: N801 - it is used lik
         tape, block = self._blocks.pop()
         block.close()
         tape.save(is_complete=kind is None)
-        if tape.leak is not None and kind is None:
-            raise tape.leak
+        if kind is None:
+            _raise_what_is_wrong(tape)
 
     async def __aenter__(self) -> Tape:
         return self.__enter__()
@@ -92,6 +97,15 @@ class use_cassette(AbstractContextManager[Tape]):  # noqa: N801 - it is used lik
                 return await function(*args, **kwargs)
 
         return called
+
+
+def _raise_what_is_wrong(tape: Tape) -> None:
+    if tape.leak is not None:
+        raise tape.leak
+    breaking = [str(drifted) for drifted in tape.drifts if drifted.is_breaking]
+    if breaking:
+        listed = "\n  ".join(breaking)
+        raise RecordingError(f"the API no longer answers as {tape.path} has it recorded:\n  {listed}")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from llmkit.recording import content_coding, index, leaks, match, waits
 from llmkit.recording.addresses import AZURE, Address, Provider
@@ -41,6 +41,11 @@ class Drifted:
 
     asked: Request
     drift: Drift
+
+    @property
+    def is_breaking(self) -> bool:
+        """Whether what reads the recorded reply may fail on today's."""
+        return self.drift.tier.name == "BREAKING"
 
     def __str__(self) -> str:
         drift = self.drift
@@ -70,6 +75,9 @@ class Tape:
     The file is read when the first request is asked; one that is not whole raises `BrokenCassette` then, and each time
     after. ``pending`` is the file that is written instead of it, and read if it is there.
     """
+
+    asked_of_any: ClassVar[int] = 0
+    """How often any tape of this process was asked, also those that a test opens itself."""
 
     def __init__(
         self, path: Path, *, mode: Mode = "none", manner: Manner | None = None, pending: Path | None = None
@@ -149,6 +157,7 @@ class Tape:
     def ask(self, request: Request) -> Asked:
         """Take up ``request``, to be given to `play` and `take`."""
         self.asked_count += 1
+        Tape.asked_of_any += 1
         waits.cancel()
         written = self._written(request)
         return Asked(sent=request, written=written, key=match.key(written, self.manner.rules))

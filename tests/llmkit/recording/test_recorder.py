@@ -26,6 +26,7 @@ from openai import DefaultAioHttpClient
 from llmkit.recording import BrokenCassette, CassetteMiss, RecordingError, use_cassette
 from llmkit.recording.cassette import load, save
 from llmkit.recording.credentials import DUMMY_KEY
+from llmkit.recording.errors import SecretLeak
 from llmkit.recording.interaction import Interaction, Request, Response
 from llmkit.recording.recorder import playing
 from llmkit.recording.tape import Tape
@@ -562,3 +563,28 @@ def test_the_keys_of_forty_threads_are_all_scrubbed_from_the_echo(path: Path, up
         live = list(pool.map(ask, range(40)))
     assert all("canary" in text for text in live)
     assert "canary" not in path.read_text()
+
+
+def test_verifying_fails_at_the_end_where_the_live_reply_lost_a_field(path: Path, upstream: Upstream) -> None:
+    with use_cassette(path, record="new_episodes"):
+        ask_sdk(upstream.url)
+    before = path.read_bytes()
+    path.write_bytes(
+        before.replace(b'"object": "chat.completion"', b'"object": "chat.completion",\n          "gone": 1')
+    )
+    edited = path.read_bytes()
+    with pytest.raises(RecordingError, match=r"no longer answers as .* has it recorded:\n.*gone"):
+        with use_cassette(path, record="verify"):
+            ask_sdk(upstream.url)
+    assert len(upstream.seen) == 2
+    assert path.read_bytes() == edited
+
+
+def test_a_secret_in_a_reply_is_raised_at_the_end_and_leaves_no_file(path: Path, upstream: Upstream) -> None:
+    secret = "ghp_" + "a1B2" * 9
+    with pytest.raises(SecretLeak, match="GitHub token") as leak:
+        with use_cassette(path, record="new_episodes"):
+            ask_sdk(upstream.url)
+            ask_sdk(upstream.url, f"say {secret}")
+    assert secret not in str(leak.value)
+    assert not path.exists()
