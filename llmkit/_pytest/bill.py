@@ -31,14 +31,13 @@ class Bill:
         with self._lock:  # the threads of a test may record at once
             self._counted.record(response)
 
-    def enter(self, test: str, facts: dict[str, object]) -> bool:
-        """Enter the ledger of a test that is over; tell whether it sent anything."""
+    def enter(self, test: str, facts: dict[str, object]) -> None:
+        """Enter the ledger of a test that is over."""
         ledger = Ledger()
         ledger.add(facts)
         self._total.add(facts)
         if ledger.recorded:
             self._by_test.setdefault(test, Ledger()).add(facts)
-        return bool(ledger.recorded)
 
     def progress(self) -> str:
         """Return what was sent so far, in words, or "" if nothing was."""

@@ -30,6 +30,7 @@ class LiveLine:
         self._lock = threading.Lock()
         self._is_shown = False
         self._next_at = 0.0
+        self._logged = ""
 
     def open(self) -> None:
         """Find the terminal, before pytest begins to capture what tests write."""
@@ -51,9 +52,11 @@ class LiveLine:
                 self._write(_ERASE_BELOW)
 
     def log(self, text: str) -> None:
-        """Where no line can stand, write ``text``, unless the last one was written less than ten seconds ago."""
-        if self._reporter is None or self._screen is not None or time.monotonic() < self._next_at:
+        """Where no line can stand, write ``text`` if it is news and the last was written ten seconds ago or more."""
+        is_news = bool(text) and text != self._logged
+        if not is_news or self._reporter is None or self._screen is not None or time.monotonic() < self._next_at:
             return
+        self._logged = text
         self._next_at = time.monotonic() + _EVERY_S
         self._reporter.ensure_newline()
         writer = self._config.get_terminal_writer()

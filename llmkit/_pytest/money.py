@@ -10,11 +10,14 @@ from llmkit.recording.prices import Prices
 
 _CENTS = 2
 _MOST_DIGITS = 6
+_LEAST = Decimal("0.000001")
 
 
 def dollars(amount: Decimal, *, digits: int | None = None) -> str:
     """Return ``amount`` USD, in ``digits`` after the point or in as many as tell something: cents at least."""
     if digits is None:
+        if 0 < amount < _LEAST:
+            return f"< ${_LEAST}"
         whole, _, fraction = f"{amount:,.{digits_of([amount])}f}".partition(".")
         return f"${whole}.{fraction.rstrip('0'):0<{_CENTS}}"
     return f"${amount:,.{digits}f}"

@@ -70,6 +70,11 @@ class Report:
         self._sum_up(report)
         return (yield from self._making_way())
 
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logfinish(self) -> None:
+        """Say how far the run is, where no line can be rewritten."""
+        self._line.log(self._bill.progress())
+
     def _making_way(self) -> Generator[None, object, object]:
         self._line.erase()
         result = yield
@@ -86,8 +91,7 @@ class Report:
 
     def _enter(self, facts: dict[str, Any]) -> None:
         self._facts.append(facts)
-        if self._bill.enter(facts["test"], facts["ledger"]):
-            self._line.log(self._bill.progress())
+        self._bill.enter(facts["test"], facts["ledger"])
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
@@ -146,7 +150,7 @@ class Report:
 
     def _prune_shared(self) -> None:
         """Let the cassettes that tests share go of what none of them plays any more."""
-        if not self._settings.prunes or self._settings.record == "review":
+        if self._settings.record not in ("new", "all"):
             return
         for path, unplayed in self._harness.inventory.unplayed(self._passed):
             self._prune(path, {place for place, _ in unplayed})
