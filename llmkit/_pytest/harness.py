@@ -24,13 +24,15 @@ from llmkit.recording.addresses import Address, Provider
 from llmkit.recording.credentials import dummies
 from llmkit.recording.errors import BrokenCassette, Unrecorded
 from llmkit.recording.interaction import Interaction
+from llmkit.recording.manner import Manner, Scope
 from llmkit.recording.seal import Seal, inherited
 from llmkit.recording.sealing.watch import Watch
 from llmkit.recording.take import Asked
-from llmkit.recording.tape import Manner, Scope, Tape
+from llmkit.recording.tape import Tape
 
 _OUTCOMES = pytest.StashKey[dict[str, str]]()
 _WISHES = pytest.StashKey[Wishes]()
+_BAD_MARKER = pytest.StashKey[str]()
 _SEARCH_S = 2.0
 _LEAVES_OUT = ("collectonly", "ignore", "ignore_glob", "lf")
 _COLLECTS_IN_PART = ("collectonly", "lf")
@@ -61,6 +63,7 @@ class Harness:
         self._tape: Tape | None = None
         self._run = ExitStack()
         self._test = ExitStack()
+        self._asked_before = 0
         self._is_patched = False
 
     def start(self) -> None:
@@ -104,7 +107,7 @@ class Harness:
         return result
 
     def _list(self, item: pytest.Item) -> None:
-        wishes = item.stash[_WISHES] = self.settings.of_test(item)
+        wishes = item.stash[_WISHES] = self._wishes_of(item)
         path = str(self._path_of(item, wishes))
         self.inventory.tests[path].append(item.nodeid)
         self._collected.add(str(item.path))
@@ -115,6 +118,17 @@ class Harness:
             self.inventory.spared.add(path)
         if "collisions" in wishes.allow:
             self.inventory.alike.add(item.nodeid)
+
+    def _wishes_of(self, item: pytest.Item) -> Wishes:
+        try:
+            return self.settings.of_test(item)
+        except pytest.UsageError as error:
+            if not hasattr(item.config, "workerinput"):
+                raise
+            item.stash[_BAD_MARKER] = str(error)  # of what a worker raises while it collects, xdist shows nothing
+            if not item.config.pluginmanager.has_plugin("llmkit-bad-markers"):
+                item.config.pluginmanager.register(_BadMarkers(), "llmkit-bad-markers")
+            return self.settings.wishes
 
     def _note_choice(self, config: pytest.Config) -> None:
         """Note which places were to be looked at, and which files there were collected whole."""
@@ -267,6 +281,7 @@ class Harness:
         self._seal.refused.clear()
         self._expectations.forget()
         item.stash[_OUTCOMES] = {}
+        self._asked_before = Tape.asked_of_any
         for tape in self._wider.values():
             tape.begin_test()
         if self.settings.is_live or item.get_closest_marker("live"):
@@ -302,15 +317,14 @@ class Harness:
     def _problems(self, item: pytest.Item) -> Iterator[str]:
         if self._tape is None or not self._has_passed(item):
             return
-        tapes = [self._tape, *self._wider.values()]
         judgement = Judgement(
             tape=self._tape,
             wishes=item.stash[_WISHES],
             settings=self.settings,
             nodeid=item.nodeid,
-            reached=tuple(self._watch.reached) if not any(tape.asked_count for tape in tapes) else (),
+            reached=tuple(self._watch.reached) if Tape.asked_of_any == self._asked_before else (),
             refused=tuple(self._tape.refused),
-            drifts=tuple(one for tape in tapes for one in tape.drifts),
+            drifts=tuple(one for tape in self._tapes() for one in tape.drifts),
         )
         yield from judgement.problems()
 
@@ -439,6 +453,16 @@ class Harness:
         self._forget_unrecorded()
         if others:
             item.add_report_section("call", "llmkit: not recorded", "\n".join(others))
+
+
+class _BadMarkers:
+    """Fails tests whose markers can't be read, before their fixtures ask anything."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Called inside of the wrappers, which can then end what they have begun."""
+        if message := item.stash.get(_BAD_MARKER, ""):
+            pytest.fail(message, pytrace=False)
 
 
 def _playing(tape: Tape) -> AbstractContextManager[None]:
