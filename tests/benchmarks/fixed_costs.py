@@ -16,7 +16,7 @@ from llmkit.recording.recorder import patched
 from tests.benchmarks.measurement import Goal, Measurement, alternating
 from tests.benchmarks.traffic import chat, vcr_save
 
-BLOCKS, TESTS = 200, 500
+BLOCKS, TESTS = 200, 1_500
 _PLAIN = ("-p", "no:llmkit")
 
 
@@ -69,7 +69,7 @@ def _enter_vcr(path: Path) -> None:
 
 
 def _plugin(directory: Path) -> Iterator[Measurement]:
-    """By the slope from 1 test to 500: what the plugin costs at its start is a line of its own."""
+    """By the slope from 1 test to 1,500: what the plugin costs at its start is a line of its own."""
     many, one = directory / "test_many.py", directory / "test_one.py"
     many.write_text("".join(f"def test_{number}(): pass\n" for number in range(TESTS)))
     one.write_text("def test_1(): pass\n")
