@@ -197,7 +197,7 @@ def _speed(value: object) -> float:
     if value is None:
         return 0.0
     try:
-        speed = float(value) if isinstance(value, str | int | float) else -1.0
+        speed = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else -1.0
     except ValueError:
         speed = -1.0
     if not 0 <= speed < math.inf:
