@@ -85,6 +85,8 @@ async def gathered(url: str, transport: Transport, texts: list[str]) -> list[str
             reply = await client.chat.completions.create(**question(text))
             return str(reply.choices[0].message.content)
 
+        # the SDK looks up its platform in a thread, before its first requests, which go out as that ends
+        await ask("first")
         return await asyncio.gather(*map(ask, texts))
 
 
@@ -108,10 +110,10 @@ async def test_a_gather_of_50_identical_calls_swaps_none(
     texts = ["same"] * GATHERED
     with use_cassette(tmp_path / "c.yaml", record="all"):
         recorded = await gathered(server.url, transport, texts)
-    assert sorted(recorded) == sorted(f"same is {number}" for number in range(1, GATHERED + 1))
+    assert sorted(recorded) == sorted(f"same is {number}" for number in range(2, GATHERED + 2))
     with use_cassette(tmp_path / "c.yaml"):
         assert await gathered(server.url, transport, texts) == recorded
-    assert server.count == GATHERED
+    assert server.count == GATHERED + 1
 
 
 @pytest.mark.parametrize("transport", ["own", "aiohttp"])
