@@ -106,6 +106,12 @@ def test_the_command_line_prints_what_its_guide_shows(shop: Path) -> None:
             assert line == "…" or loosely(line) in printed, (command, line, printed)
 
 
+def test_what_migrate_writes_is_named_from_here_on(shop: Path) -> None:
+    printed = CliRunner().invoke(program, ["cassettes", "migrate", "--layout", "pytest-recording"]).output
+    assert "  cassettes/tests/test_greeting/" in printed
+    assert str(shop) not in printed
+
+
 def test_each_command_has_an_example() -> None:
     shown = {shlex.split(command)[2] for command, _ in session_of("cassettes")}
     assert shown == set(commands.commands)

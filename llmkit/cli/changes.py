@@ -263,8 +263,13 @@ def _outcome_row(one: Outcome) -> list[str | Text]:
 
 
 def _target(step: Step) -> str:
-    where = "" if step.target is None else "(in place)" if step.target == step.source else str(step.target)
+    where = "" if step.target is None else "(in place)" if step.target == step.source else _shown(step.target)
     return "; ".join(part for part in (where, step.note) if part)
+
+
+def _shown(path: Path) -> str:
+    """Return ``path`` from here on, as the paths are that were typed."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _fail_if_broken(context: click.Context, broken: Sequence[BrokenCassette]) -> None:
