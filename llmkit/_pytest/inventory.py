@@ -213,10 +213,13 @@ class Opened:
         _watchers.remove(self)
 
     def notice(self, path: str) -> None:
-        """Take note of a file that was opened."""
+        """Take note of a file that was opened or written."""
         if path.startswith(self._start):
             self.paths.add(path)
 
+
+_OPENING = {"open": 0, "os.rename": 1}
+"""The events that tell of a file, and which of their arguments does; a cassette is written aside and then renamed."""
 
 _watchers: list[Opened] = []
 
@@ -228,7 +231,10 @@ def _put_hook_in() -> None:
 
 
 def _notice(event: str, args: tuple[object, ...]) -> None:
-    if event == "open" and _watchers and isinstance(args[0], str) and args[0].endswith(".yaml"):
-        path = os.path.abspath(args[0])  # noqa: PTH100 - pathlib's does not take out "..", and costs more
+    if not _watchers or event not in _OPENING:
+        return
+    name = args[_OPENING[event]]
+    if isinstance(name, (str, os.PathLike)) and str(name).endswith(".yaml"):
+        path = os.path.abspath(name)  # noqa: PTH100 - pathlib's does not take out "..", and costs more
         for watcher in _watchers:
             watcher.notice(path)
