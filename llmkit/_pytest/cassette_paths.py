@@ -51,6 +51,12 @@ def modules_of(path: Path, cassettes: Path, root: Path) -> list[Path]:
     return [root / name for place in (below, *below.parents) if place != Path() for name in _files_of(place)]
 
 
+def is_of_doctest(path: Path) -> bool:
+    """Tell whether ``path`` is the cassette of a doctest, which bears the module's name: only some runs collect those."""
+    module = path.parent.name
+    return f".{module}." in f".{path.stem}."
+
+
 def is_from_outside(path: Path, cassettes: Path) -> bool:
     """Tell whether the cassette at ``path`` could be of a test that was collected from outside the rootdir."""
     return _OUTSIDE.fullmatch(path.relative_to(cassettes).parts[0]) is not None

@@ -107,7 +107,7 @@ class Inventory:
         modules = cassette_paths.modules_of(path, self.cassettes, self.root)
         is_of_scope = cassette_paths.is_of_scope(path)
         if any(str(module) in self.modules for module in modules):
-            return not is_of_scope or self._all_passed()
+            return not cassette_paths.is_of_doctest(path) and (not is_of_scope or self._all_passed())
         if self.is_partial or any(module.exists() for module in modules):
             return False
         if is_of_scope and (not modules or modules[0].with_suffix("").is_dir()):
