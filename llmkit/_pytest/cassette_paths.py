@@ -52,7 +52,7 @@ def modules_of(path: Path, cassettes: Path, root: Path) -> list[Path]:
 
 
 def is_of_doctest(path: Path) -> bool:
-    """Tell whether ``path`` is the cassette of a doctest, which bears the module's name: only some runs collect those."""
+    """Tell whether ``path`` is of a doctest, which bears its module's name: only some runs collect them."""
     module = path.parent.name
     return f".{module}." in f".{path.stem}."
 
