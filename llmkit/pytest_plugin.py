@@ -85,6 +85,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type="args",
         default=["openai", "azure"],
     )
+    parser.addini(
+        "llmkit_recorded_hosts",
+        "servers of this machine that are recorded like the others: localhost:11434",
+        type="args",
+    )
     parser.addini("llmkit_allowed_hosts", "hosts that tests may reach, unrecorded, while sealed", type="args")
     parser.addini(
         "llmkit_ignore",
@@ -173,7 +178,7 @@ class NetworkAllowance:
 def network_allowance(request: pytest.FixtureRequest) -> Iterator[NetworkAllowance]:
     """Let a server that the test itself started be reached, unrecorded: ``network_allowance.allow(host, port)``."""
     harness = request.config.stash.get(_HARNESS, None)
-    addresses: set[Address] = set() if harness is None else harness.allowed
+    addresses: set[Address] = set() if harness is None else harness.tapes.allowed
     yield NetworkAllowance(addresses)
     addresses.clear()
 

@@ -21,8 +21,8 @@ from pathlib import Path
 
 from llmkit.recording import RecordingError
 from llmkit.recording.cassette import load
-from llmkit.recording.ledger import Ledger
-from llmkit.recording.prices import Prices, price_list
+from llmkit.recording.replies.ledger import Ledger
+from llmkit.recording.replies.prices import Prices, price_list
 
 ROOT = Path(__file__).parents[1]
 WORKSHOP = ROOT / ".demo"

@@ -8,8 +8,8 @@ from typing import Any
 
 from llmkit._pytest.money import cost_of, digits_of, tokens_of
 from llmkit.recording.interaction import Response
-from llmkit.recording.ledger import Ledger
-from llmkit.recording.prices import Prices
+from llmkit.recording.replies.ledger import Ledger
+from llmkit.recording.replies.prices import Prices
 
 
 class Bill:

@@ -20,7 +20,7 @@ from llmkit._pytest.failures import BudgetReached
 from llmkit._pytest.money import dollars
 from llmkit.recording.cassette import locked
 from llmkit.recording.interaction import Interaction, Request, Response
-from llmkit.recording.ledger import Usage, usage_of
+from llmkit.recording.replies.ledger import Usage, usage_of
 from llmkit.recording.take import Asked
 
 _FIRST_REFUSAL = 400

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-import unicodedata
 from pathlib import Path
 
 import pytest
 
-_UNSAFE = re.compile(r"[^\w.,=+@ \[\]-]")
-_PARAMETERS = re.compile(r"\[.*\]$", re.DOTALL)
+from llmkit.recording.naming import file_name
+
 _OUTSIDE = re.compile(r".*-[0-9a-f]{8}")
-_LONGEST_NAME = 150  # bytes; file systems end at 255, and a temporary name is longer
 
 SCOPES = ("session", "package", "module", "class")
 
 
 def of_test(cassettes: Path, root: Path, item: pytest.Item) -> Path:
     """Return the cassette of a test: ``<test path>/<class>/<test name>.yaml``."""
-    classes = [_file_name(node.name) for node in item.listchain() if isinstance(node, pytest.Class)]
-    return cassettes.joinpath(_test_path(item.path, root), *classes, f"{_file_name(item.name)}.yaml")
+    classes = [file_name(node.name) for node in item.listchain() if isinstance(node, pytest.Class)]
+    return cassettes.joinpath(_test_path(item.path, root), *classes, f"{file_name(item.name)}.yaml")
 
 
 def named(cassettes: Path, name: str) -> Path:
@@ -36,7 +33,7 @@ def of_scope(cassettes: Path, root: Path, scope: str, node: pytest.Item | pytest
     if scope == "package":
         return cassettes / below / "__package__.yaml"
     if scope == "class":
-        below = below / _file_name(node.name)
+        below = below / file_name(node.name)
     return cassettes / below / f"__{scope}__.yaml"
 
 
@@ -70,23 +67,5 @@ def _test_path(path: Path, root: Path) -> Path:
     try:
         relative = path.relative_to(root)
     except ValueError:  # collected from outside the rootdir
-        relative = Path(_file_name(str(path)))
+        relative = Path(file_name(str(path)))
     return relative.with_suffix("") if relative.suffix == ".py" else relative
-
-
-def _file_name(name: str) -> str:
-    """Return ``name`` where it is a plain file name; another gets a part of its hash."""
-    plain = _UNSAFE.sub("-", name)
-    encoded = plain.encode("utf-8", "replace")
-    is_plain = plain == name and name.strip(". ") == name and _is_one_everywhere(name)
-    if is_plain and len(encoded) <= _LONGEST_NAME:
-        return name
-    shortened = encoded[:_LONGEST_NAME].decode("utf-8", "ignore").strip(". ")
-    return f"{shortened}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
-
-
-def _is_one_everywhere(name: str) -> bool:
-    """Tell whether no other parameters make the same name where cases or compositions of letters are not told apart."""
-    found = _PARAMETERS.search(name)
-    parameters = found[0] if found else ""
-    return parameters == unicodedata.normalize("NFC", parameters).casefold()

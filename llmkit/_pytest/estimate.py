@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from llmkit.recording.addresses import AZURE, OPENAI, Address
 from llmkit.recording.interaction import Request, Response
-from llmkit.recording.ledger import Usage
+from llmkit.recording.replies.ledger import Usage
 
 _UNKNOWN_ANSWER = 256  # tokens; the least that an answer without a limit is taken to have
 _LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")

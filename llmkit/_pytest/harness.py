@@ -3,39 +3,30 @@
 from __future__ import annotations
 
 import os
-import shlex
-import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from llmkit._pytest import cassette_paths
+from llmkit._pytest.collection import wishes_of
 from llmkit._pytest.expectations import Expectations
-from llmkit._pytest.failures import Broken, BudgetReached, CassetteMiss, Leaked, NetworkSealed
+from llmkit._pytest.failures import Broken, Leaked, NetworkSealed
 from llmkit._pytest.inventory import Inventory, Opened, digest
 from llmkit._pytest.judgement import Judgement
-from llmkit._pytest.settings import Settings, Wishes
+from llmkit._pytest.settings import Settings
+from llmkit._pytest.tapes import Tapes
 from llmkit._pytest.tracebacks import down_to_the_project
 from llmkit.recording.addresses import Address, Provider
-from llmkit.recording.credentials import dummies
 from llmkit.recording.errors import BrokenCassette, Unrecorded
-from llmkit.recording.interaction import Interaction
-from llmkit.recording.manner import Manner, Scope
-from llmkit.recording.seal import Seal, inherited
+from llmkit.recording.scrubbing.credentials import dummies
+from llmkit.recording.sealing.seal import Seal, inherited
 from llmkit.recording.sealing.watch import Watch
-from llmkit.recording.take import Asked
 from llmkit.recording.tape import Tape
 
 _OUTCOMES = pytest.StashKey[dict[str, str]]()
-_WISHES = pytest.StashKey[Wishes]()
-_BAD_MARKER = pytest.StashKey[str]()
-_SEARCH_S = 2.0
-_LEAVES_OUT = ("collectonly", "ignore", "ignore_glob", "lf")
-_COLLECTS_IN_PART = ("collectonly", "lf")
 
 
 class Harness:
@@ -47,18 +38,11 @@ class Harness:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.inventory = Inventory(cassettes=settings.cassettes, root=settings.root)
-        self.before_sending: list[Any] = []
-        self.after_recording: list[Any] = []
-        self.allowed: set[Address] = set()
-        self.is_budget_reached = False
-        self._refused_to_send: list[BaseException] = []
         self._seal = Seal(is_allowed=self._may_reach_locally, allowed_hosts=settings.hosts, error=NetworkSealed)
         self._watch = Watch(self._seal.policy)
-        self._opened = Opened(settings.cassettes)
-        self._collected: set[str] = set()
-        self._not_collected: set[str] = set()
-        self._there_before: frozenset[Path] = frozenset()
         self._expectations = Expectations()
+        self._opened = Opened(settings.cassettes)
+        self.tapes = Tapes(settings, self.inventory, self._opened, self._expectations.is_any)
         self._wider: dict[Path, Tape] = {}
         self._tape: Tape | None = None
         self._run = ExitStack()
@@ -78,8 +62,7 @@ class Harness:
                 self._run.enter_context(dummies(os.environ, providers=self.settings.dummies))
             except ValueError as error:
                 raise pytest.UsageError(f"llmkit_dummy_credentials: {error}") from None
-        if self.settings.mode == "once":
-            self._there_before = frozenset(self.settings.cassettes.rglob("*.yaml"))
+        self.tapes.begin()
         self._run.enter_context(self._expectations.watched())
         self._opened.start()
         self._run.callback(self._opened.stop)
@@ -93,67 +76,6 @@ class Harness:
             self._tape.save(is_complete=False)
         self._test.close()
         self._run.close()
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_collection_modifyitems(
-        self, session: pytest.Session, items: list[pytest.Item]
-    ) -> Generator[None, None, None]:
-        """Learn which tests there are, also those that others leave out, with the markers that others give them."""
-        found = list(items)
-        result = yield
-        for item in found:
-            self._list(item)
-        self._note_choice(session.config)
-        return result
-
-    def _list(self, item: pytest.Item) -> None:
-        wishes = item.stash[_WISHES] = self._wishes_of(item)
-        path = str(self._path_of(item, wishes))
-        self.inventory.tests[path].append(item.nodeid)
-        self._collected.add(str(item.path))
-        if wishes.name:
-            self.inventory.shared.add(path)
-            self.inventory.naming.add(item.nodeid)
-        if "unplayed" in wishes.allow:
-            self.inventory.spared.add(path)
-        if "collisions" in wishes.allow:
-            self.inventory.alike.add(item.nodeid)
-
-    def _wishes_of(self, item: pytest.Item) -> Wishes:
-        try:
-            return self.settings.of_test(item)
-        except pytest.UsageError as error:
-            if not hasattr(item.config, "workerinput"):
-                raise
-            item.stash[_BAD_MARKER] = str(error)  # of what a worker raises while it collects, xdist shows nothing
-            if not item.config.pluginmanager.has_plugin("llmkit-bad-markers"):
-                item.config.pluginmanager.register(_BadMarkers(), "llmkit-bad-markers")
-            return self.settings.wishes
-
-    def _note_choice(self, config: pytest.Config) -> None:
-        """Note which places were to be looked at, and which files there were collected whole."""
-        here = config.invocation_params.dir
-        chosen = {os.path.abspath(here / arg) for arg in config.args if "::" not in arg}  # noqa: PTH100 - without ".."
-        self.inventory.chosen |= chosen
-        self.inventory.is_partial |= any("::" in arg for arg in config.args)
-        self.inventory.is_partial |= any(config.getoption(name, None) for name in _LEAVES_OUT)
-        if not any(config.getoption(name, None) for name in _COLLECTS_IN_PART):
-            seen = self._collected - self._not_collected
-            self.inventory.modules |= {one for one in seen if any(Path(one).is_relative_to(place) for place in chosen)}
-
-    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
-        """Note that tests were left out."""
-        self.inventory.is_partial |= bool(items)
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Note which files were collected, also those that have no test left, and which could not be."""
-        file, _, inside = report.nodeid.partition("::")
-        path = self.settings.root / file
-        if report.failed or report.skipped:
-            self.inventory.is_partial = True
-            self._not_collected.add(str(path))
-        elif not inside and path.is_file():
-            self._collected.add(str(path))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, None, None]:
@@ -264,16 +186,16 @@ class Harness:
             "cassette": str(tape.path),
             "ledger": tape.ledger.facts(),
             "unanswered": unanswered,
-            "is_budget_reached": self.is_budget_reached,
+            "is_budget_reached": self.tapes.is_budget_reached,
             "drifts": drifts,
-            "misses": [str(miss) for miss in tape.all_misses],
-            "oldest": tape.oldest,
+            "misses": [str(miss) for other in self._tapes() for miss in other.all_misses],
+            "oldest": {str(one.path): one.oldest.isoformat() for one in self._tapes() if one.oldest},
             "unplayed": self._unplayed(item, tape),
         }
 
     def _unplayed(self, item: pytest.Item, tape: Tape) -> list[int]:
         """Return the places of what a passed test left unplayed of a cassette of its own."""
-        is_judged = self._has_passed(item) and not tape.is_broken and not item.stash[_WISHES].name
+        is_judged = self._has_passed(item) and not tape.is_broken and not wishes_of(item, self.settings).name
         return [place for place, _ in tape.unplayed] if is_judged else []
 
     def _begin(self, item: pytest.Item) -> None:
@@ -288,10 +210,9 @@ class Harness:
             self._seal.open()
             return
         self._patch()
-        wishes = item.stash[_WISHES] = item.stash.get(_WISHES, None) or self.settings.of_test(item)
-        self._tape = self._open(
-            self._path_of(item, wishes), wishes, nodeid=item.nodeid, test=item.nodeid if wishes.name else ""
-        )
+        wishes = wishes_of(item, self.settings)
+        path = self.settings.cassette_of(item, wishes)
+        self._tape = self.tapes.open(path, wishes, nodeid=item.nodeid, test=item.nodeid if wishes.name else "")
         self._test.enter_context(_playing(self._tape))
         if self.settings.sends:
             self._seal.open()
@@ -306,7 +227,7 @@ class Harness:
             return
         outcomes = item.stash.get(_OUTCOMES, {})
         is_complete = is_fine and all(outcomes.get(when) in ("passed", "skipped") for when in ("setup", "call"))
-        wishes = item.stash[_WISHES]
+        wishes = wishes_of(item, self.settings)
         is_named = bool(wishes.name)
         prunes = self.settings.prunes and self._has_passed(item) and "unplayed" not in wishes.allow
         if not self._tape.is_broken:
@@ -319,7 +240,7 @@ class Harness:
             return
         judgement = Judgement(
             tape=self._tape,
-            wishes=item.stash[_WISHES],
+            wishes=wishes_of(item, self.settings),
             settings=self.settings,
             nodeid=item.nodeid,
             reached=tuple(self._watch.reached) if Tape.asked_of_any == self._asked_before else (),
@@ -347,63 +268,10 @@ class Harness:
             self._run.enter_context(patched())
             self._is_patched = True
 
-    def _path_of(self, item: pytest.Item, wishes: Wishes) -> Path:
-        if wishes.name:
-            return cassette_paths.named(self.settings.cassettes, wishes.name)
-        return cassette_paths.of_test(self.settings.cassettes, self.settings.root, item)
-
-    def _open(self, path: Path, wishes: Wishes, *, nodeid: str, test: str = "") -> Tape:
-        manner = Manner(
-            scope=Scope(passes=lambda address: address in self.allowed or address.host in self.settings.hosts),
-            rules=wishes.rules,
-            speed=wishes.speed,
-            remedy=f"pytest --record {shlex.quote(nodeid)}" if nodeid else "pytest --record",
-            miss=CassetteMiss,
-            test=test,
-            allowed_secrets=self.settings.allowed_secrets,
-            is_refusal_expected=self._expectations.is_any,
-            before_sending=self._before_sending,
-            after_recording=self._after_recording,
-            elsewhere=partial(self._elsewhere, path, wishes),
-        )
-        mode = self.settings.mode
-        if mode == "once" and path not in self._there_before:
-            mode = "new_episodes"  # another test that shares the cassette may have begun it, in this run
-        return Tape(path, mode=mode, manner=manner, pending=self.settings.pending(path))
-
-    def _before_sending(self, asked: Asked) -> None:
-        try:
-            for hook in self.before_sending:
-                hook(asked)
-        except BudgetReached as error:
-            self.is_budget_reached = True
-            self._refused_to_send.append(error)
-            raise
-
-    def _after_recording(self, asked: Asked, interaction: Interaction) -> None:
-        for hook in self.after_recording:
-            hook(asked, interaction)
-
-    def _elsewhere(self, path: Path, wishes: Wishes, key: str) -> list[str]:
-        """Name the other cassettes that hold a request, as far as two seconds reach."""
-        until = time.monotonic() + _SEARCH_S
-        already = set(self._opened.paths)
-        found = []
-        for other in self.inventory.files():
-            if other == path or time.monotonic() > until:
-                continue
-            try:
-                if Tape(other, manner=Manner(rules=wishes.rules)).holds(key):
-                    found.append(self.settings.shown(other))
-            except BrokenCassette:
-                continue  # its own test says so
-        self._opened.paths &= already
-        return found
-
     def _wider_tape(self, scope: str, node: pytest.Item | pytest.Collector) -> Tape:
         path = cassette_paths.of_scope(self.settings.cassettes, self.settings.root, scope, node)
         if path not in self._wider:
-            self._wider[path] = self._open(path, self.settings.wishes, nodeid=node.nodeid)
+            self._wider[path] = self.tapes.open(path, self.settings.wishes, nodeid=node.nodeid)
         return self._wider[path]
 
     def _leave(self, teardown: ExitStack, tape: Tape) -> None:
@@ -417,7 +285,8 @@ class Harness:
             self.inventory.played[str(tape.path)] |= {digest(one) for one in tape.played}
 
     def _may_reach_locally(self, address: Address) -> bool:
-        return address in self.allowed or address not in Provider.from_environment().addresses
+        recorded = Provider.from_environment().addresses | self.settings.recorded
+        return address in self.tapes.allowed or address not in recorded
 
     def _tapes(self) -> list[Tape]:
         return [tape for tape in (self._tape, *self._wider.values()) if tape is not None]
@@ -425,14 +294,14 @@ class Harness:
     def _unrecorded(self) -> list[BaseException]:
         self._seal.refused_children()
         misses = (miss for tape in self._tapes() for miss in tape.misses)
-        return [*misses, *self._seal.refused, *self._refused_to_send]
+        return [*misses, *self._seal.refused, *self.tapes.refused_to_send]
 
     def _forget_unrecorded(self) -> None:
         """What was reported once is not reported again in a later phase of the test."""
         for tape in self._tapes():
             tape.misses.clear()
         self._seal.refused.clear()
-        self._refused_to_send.clear()
+        self.tapes.refused_to_send.clear()
 
     def _fail_if_swallowed(self, what_happened: str) -> None:
         unrecorded = self._unrecorded()
@@ -453,16 +322,6 @@ class Harness:
         self._forget_unrecorded()
         if others:
             item.add_report_section("call", "llmkit: not recorded", "\n".join(others))
-
-
-class _BadMarkers:
-    """Fails tests whose markers can't be read, before their fixtures ask anything."""
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Called inside of the wrappers, which can then end what they have begun."""
-        if message := item.stash.get(_BAD_MARKER, ""):
-            pytest.fail(message, pytrace=False)
 
 
 def _playing(tape: Tape) -> AbstractContextManager[None]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from llmkit._pytest.settings import Settings, Wishes
 from llmkit.recording.addresses import Address
 from llmkit.recording.interaction import Interaction
-from llmkit.recording.miss import describe
+from llmkit.recording.matching.miss import describe
 from llmkit.recording.tape import Drifted, Tape
 
 _MOST_SHOWN = 5

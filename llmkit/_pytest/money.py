@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
-from llmkit.recording.ledger import Ledger, Which
-from llmkit.recording.prices import Prices
+from llmkit.recording.replies.ledger import Ledger, Which
+from llmkit.recording.replies.prices import Prices
 
 _CENTS = 2
 _MOST_DIGITS = 6

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from llmkit._pytest.budget import Budget, Till
+from llmkit._pytest.collection import Collection
 from llmkit._pytest.harness import Harness
 from llmkit._pytest.report import Report
 from llmkit._pytest.review import Review
@@ -19,6 +20,7 @@ _TILL = "llmkit_till"
 def register(config: pytest.Config, harness: Harness) -> None:
     """Register the hooks of ``harness`` and those that go with it."""
     config.pluginmanager.register(harness, "llmkit-harness")
+    config.pluginmanager.register(Collection(harness.settings, harness.inventory), "llmkit-collection")
     _share_budget(config, harness)
     if hasattr(config, "workerinput"):
         return
@@ -38,8 +40,8 @@ def _share_budget(config: pytest.Config, harness: Harness) -> None:
     given = getattr(config, "workerinput", {}).get(_TILL)
     path = Path(given or tempfile.mkdtemp(prefix="llmkit-")) / "till.json"
     budget = Budget(limit=settings.budget, price=settings.prices.cost, till=Till(path=path))
-    harness.before_sending.append(budget.reserve)
-    harness.after_recording.append(budget.enter)
+    harness.tapes.before_sending.append(budget.reserve)
+    harness.tapes.after_recording.append(budget.enter)
     config.pluginmanager.register(_Stopping(config, harness), "llmkit-stopping")
     if not given:
         config.pluginmanager.register(_Sharing(path), "llmkit-till")
@@ -60,7 +62,7 @@ class _Stopping:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Stop this process and, where it sums up those of a distributed run, all of them."""
         facts = getattr(report, "llmkit", None) or {}
-        if self._harness.is_budget_reached or facts.get("is_budget_reached"):
+        if self._harness.tapes.is_budget_reached or facts.get("is_budget_reached"):
             for session in filter(None, (self._session, self._config.pluginmanager.get_plugin("dsession"))):
                 session.shouldstop = "the budget of the recording is reached"
 

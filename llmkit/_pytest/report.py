@@ -44,7 +44,7 @@ class Report:
         self._facts: list[dict[str, Any]] = []
         self._problems: list[str] = []
         self._line = LiveLine(config)
-        harness.after_recording.append(self._count)
+        harness.tapes.after_recording.append(self._count)
 
     def pytest_report_header(self) -> str:
         """Say what happens to requests in this run."""
@@ -214,14 +214,14 @@ class Report:
     def _age_lines(self) -> Iterator[str]:
         if self._settings.max_age_days is None:
             return
-        oldest = datetime.now(UTC) - timedelta(days=self._settings.max_age_days)
-        old = [facts for facts in self._facts if facts["oldest"] and datetime.fromisoformat(facts["oldest"]) < oldest]
-        for facts in old:
-            path = self._settings.shown(Path(facts["cassette"]))
-            yield (
-                f"llmkit: warning: {path} is of {facts['oldest'][:10]}, older than "
-                f"{self._settings.max_age_days:g} days. Record it anew: pytest --record=all {facts['test']}"
-            )
+        limit = datetime.now(UTC) - timedelta(days=self._settings.max_age_days)
+        ages = {path: at for facts in self._facts for path, at in facts["oldest"].items()}
+        for path, at in ages.items():
+            if datetime.fromisoformat(at) < limit:
+                yield (
+                    f"llmkit: warning: {self._settings.shown(Path(path))} is of {at[:10]}, older than "
+                    f"{self._settings.max_age_days:g} days. Record it anew: pytest --record=all"
+                )
 
 
 def _shown_misses(misses: list[tuple[str, str]]) -> Iterator[str]:

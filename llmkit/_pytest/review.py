@@ -18,10 +18,10 @@ import pytest
 
 from llmkit._pytest.settings import Settings
 from llmkit.recording import cassette
-from llmkit.recording.diff import nearest
+from llmkit.recording.cassette.yaml_writer import block
 from llmkit.recording.errors import BrokenCassette
 from llmkit.recording.interaction import Interaction
-from llmkit.recording.yaml_writer import block
+from llmkit.recording.matching.diff import nearest
 
 _QUESTION = "accept this change? [y]es, [n]o, [a]ll that follow, [q]uit: "
 _ANSWERS = {"y": True, "yes": True, "n": False, "no": False}

@@ -12,10 +12,12 @@ from typing import Any, TypeVar
 
 import pytest
 
-from llmkit.recording.leaks import NOTHING, Allowed
+from llmkit._pytest import cassette_paths
+from llmkit.recording.addresses import Address
 from llmkit.recording.manner import Mode
-from llmkit.recording.match import PLAIN, Rules
-from llmkit.recording.prices import Prices
+from llmkit.recording.matching.match import PLAIN, Rules
+from llmkit.recording.replies.prices import Prices
+from llmkit.recording.scrubbing.leaks import NOTHING, Allowed
 
 T = TypeVar("T")
 
@@ -32,6 +34,9 @@ MODES: Mapping[str, Mode] = {
 
 FAULTS = ("unplayed", "orphans", "collisions", "refusals", "unintercepted")
 """What fails a run, by the names under which ``llmkit_allow`` and a marker's ``allow`` let it be."""
+
+FAULTS_OF_TESTS = tuple(name for name in FAULTS if name != "orphans")
+"""Those that a single test can be let."""
 
 _MARKER_TAKES = ("ignore", "aliases", "allow", "replay_speed")
 
@@ -57,6 +62,7 @@ class Settings:
     budget: Decimal | None = None
     dummies: tuple[str, ...] = ()
     hosts: frozenset[str] = frozenset()
+    recorded: frozenset[Address] = frozenset()
     allowed_secrets: Allowed = NOTHING
     max_age_days: float | None = None
     prices: Prices = field(default_factory=Prices)
@@ -78,6 +84,9 @@ class Settings:
             budget=_read("--record-budget", lambda: _budget(options.llmkit_record_budget)),
             dummies=tuple(config.getini("llmkit_dummy_credentials")),
             hosts=frozenset(config.getini("llmkit_allowed_hosts")),
+            recorded=_read(
+                "llmkit_recorded_hosts", lambda: frozenset(map(_address, config.getini("llmkit_recorded_hosts")))
+            ),
             allowed_secrets=_read(
                 "llmkit_allowed_secrets", lambda: Allowed.parse(config.getini("llmkit_allowed_secrets"))
             ),
@@ -124,6 +133,12 @@ class Settings:
             wishes = _read(f"@pytest.mark.cassette of {item.nodeid}", functools.partial(_marked, wishes, mark))
         return wishes
 
+    def cassette_of(self, item: pytest.Item, wishes: Wishes) -> Path:
+        """Return the cassette that ``item`` plays, which ``wishes`` may name."""
+        if wishes.name:
+            return cassette_paths.named(self.cassettes, wishes.name)
+        return cassette_paths.of_test(self.cassettes, self.root, item)
+
     def shown(self, path: Path) -> str:
         """Return ``path`` as people read it, from the root on."""
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
@@ -148,7 +163,7 @@ def _marked(wishes: Wishes, mark: pytest.Mark) -> Wishes:
         rules=wishes.rules.and_also(
             ignore=_listed("ignore", given.get("ignore", ())), aliases=_aliases(given.get("aliases", {}))
         ),
-        allow=wishes.allow | _faults(_listed("allow", given.get("allow", ()))),
+        allow=wishes.allow | _faults(_listed("allow", given.get("allow", ())), FAULTS_OF_TESTS),
         speed=wishes.speed if speed is None else _speed(speed),
     )
 
@@ -179,11 +194,18 @@ def _mode(name: str) -> str:
     return name
 
 
-def _faults(names: Iterable[str]) -> frozenset[str]:
+def _faults(names: Iterable[str], among: tuple[str, ...] = FAULTS) -> frozenset[str]:
     found = frozenset(names)
-    if unknown := sorted(found - set(FAULTS)):
-        raise ValueError(f"{unknown[0]!r} is nothing that can be allowed: expected some of {', '.join(FAULTS)}")
+    if unknown := sorted(found - set(among)):
+        raise ValueError(f"{unknown[0]!r} is nothing that can be allowed: expected some of {', '.join(among)}")
     return found
+
+
+def _address(text: str) -> Address:
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or not host:
+        raise ValueError(f"{text!r} is no server: expected a host and a port, like localhost:11434")
+    return Address.at(host, int(port))
 
 
 def _alias(line: str) -> tuple[str, str]:

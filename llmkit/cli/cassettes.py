@@ -12,12 +12,12 @@ from llmkit.cli import conversations, rows
 from llmkit.cli.changes import COMMANDS
 from llmkit.cli.display import age, as_json, cost, count, dollars, harmless, out, say, size, some, styled, table
 from llmkit.recording.cassette import load
-from llmkit.recording.checks import Finding, Severity
+from llmkit.recording.cassette.yaml_writer import block
 from llmkit.recording.errors import RecordingError
-from llmkit.recording.leaks import Allowed
-from llmkit.recording.library import Library, committed, diff, is_failure
-from llmkit.recording.summary import Bill, CassetteFile, Stats, Summary
-from llmkit.recording.yaml_writer import block
+from llmkit.recording.library.checks import Finding, Severity
+from llmkit.recording.library.library import Library, committed, diff, is_failure
+from llmkit.recording.library.summary import Bill, CassetteFile, Stats, Summary
+from llmkit.recording.scrubbing.leaks import Allowed
 
 F = TypeVar("F", bound=Callable[..., Any])
 

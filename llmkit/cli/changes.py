@@ -12,15 +12,15 @@ from rich.text import Text
 
 from llmkit.cli import rows
 from llmkit.cli.display import as_json, count, out, say, styled, table
-from llmkit.recording import migration, pruning
-from llmkit.recording.editing import By, Scrubbed, merge_into, split_into
+from llmkit.recording.cassette.vcr_format import Spelling
 from llmkit.recording.errors import BrokenCassette, RecordingError
-from llmkit.recording.library import Library
-from llmkit.recording.migration import Outcome, Step
-from llmkit.recording.project import Project
-from llmkit.recording.pruning import PLAYED, Played, Removal
-from llmkit.recording.scrub import Scrubber
-from llmkit.recording.vcr_format import Spelling
+from llmkit.recording.library import migration, pruning
+from llmkit.recording.library.editing import By, Scrubbed, merge_into, split_into
+from llmkit.recording.library.library import Library
+from llmkit.recording.library.migration import Outcome, Step
+from llmkit.recording.library.project import Project
+from llmkit.recording.library.pruning import PLAYED, Played, Removal
+from llmkit.recording.scrubbing.scrub import Scrubber
 
 _some_paths = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 _any_paths = click.argument("paths", nargs=-1, type=click.Path(path_type=Path))

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from rich.text import Text
 
 from llmkit.cli.display import dollars, harmless, out, styled
-from llmkit.recording.comparison import Change
-from llmkit.recording.conversation import Conversation, Turn, facts, render
-from llmkit.recording.diff import Difference
 from llmkit.recording.interaction import Interaction
-from llmkit.recording.prices import Prices
-from llmkit.recording.summary import FIRST_REFUSAL, CassetteFile
+from llmkit.recording.library.comparison import Change
+from llmkit.recording.library.summary import FIRST_REFUSAL, CassetteFile
+from llmkit.recording.matching.diff import Difference
+from llmkit.recording.replies.conversation import Conversation, Turn, facts, render
+from llmkit.recording.replies.prices import Prices
 
 _STYLES = {
     "assistant": "green", "error": "red", "instructions": "magenta", "developer": "magenta", "system": "magenta",

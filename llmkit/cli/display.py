@@ -14,7 +14,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from llmkit.recording.summary import Bill, Summary
+from llmkit.recording.library.summary import Bill, Summary
 
 _UNBOUNDED = 100_000  # columns: nothing is cut, what is too long for a terminal goes on in its next line
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")

@@ -7,14 +7,14 @@ from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
-from llmkit.recording.checks import Finding
-from llmkit.recording.comparison import Change
-from llmkit.recording.conversation import Turn, facts, render
-from llmkit.recording.diff import MISSING, Difference
 from llmkit.recording.interaction import Interaction
-from llmkit.recording.migration import Outcome
-from llmkit.recording.pruning import Removal
-from llmkit.recording.summary import Bill, CassetteFile, Stats, Summary
+from llmkit.recording.library.checks import Finding
+from llmkit.recording.library.comparison import Change
+from llmkit.recording.library.migration import Outcome
+from llmkit.recording.library.pruning import Removal
+from llmkit.recording.library.summary import Bill, CassetteFile, Stats, Summary
+from llmkit.recording.matching.diff import MISSING, Difference
+from llmkit.recording.replies.conversation import Turn, facts, render
 
 
 def summary(one: Summary) -> dict[str, Any]:

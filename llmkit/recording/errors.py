@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from llmkit.errors import LLMError
 
 if TYPE_CHECKING:
-    from llmkit.recording.leaks import Leak
+    from llmkit.recording.scrubbing.leaks import Leak
 
 
 class RecordingError(LLMError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 Headers = Mapping[str, Sequence[str]]
 """Every value of every name, in the order in which they were sent."""
@@ -57,6 +58,15 @@ class Interaction:
     response: Response
     recorded_at: str = ""
     test: str = ""
+
+    @property
+    def recorded(self) -> datetime | None:
+        """When it was recorded, or None if ``recorded_at``, which people may edit, is no date."""
+        try:
+            found = datetime.fromisoformat(self.recorded_at)
+        except ValueError:
+            return None
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def header(headers: Headers, name: str) -> str:

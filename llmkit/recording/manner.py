@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from llmkit.recording import leaks, match
 from llmkit.recording.addresses import Address, Provider
 from llmkit.recording.errors import CassetteMiss
 from llmkit.recording.interaction import Interaction
-from llmkit.recording.leaks import Allowed
+from llmkit.recording.matching import match
+from llmkit.recording.scrubbing import leaks
+from llmkit.recording.scrubbing.leaks import Allowed
 from llmkit.recording.take import Asked
 
 Mode = Literal["none", "new_episodes", "all", "once", "verify"]
@@ -31,10 +32,11 @@ class Scope:
     """Which traffic a tape concerns itself with; all other passes by untouched.
 
     Traffic to other machines always is, and traffic to the provider's addresses also where they are on loopback.
-    ``with_loopback`` adds all of loopback; ``passes`` names addresses that never are.
+    ``with_loopback`` adds all of loopback, ``local`` some addresses of it; ``passes`` names addresses that never are.
     """
 
     with_loopback: bool = False
+    local: frozenset[Address] = frozenset()
     passes: Callable[[Address], bool] = lambda _: False
     provider: Callable[[], Provider] = Provider.from_environment
 
@@ -43,24 +45,28 @@ class Scope:
         address = Address.of(url)
         if address is None or self.passes(address):
             return False
-        return self.with_loopback or not address.is_local or address in self.provider().addresses
+        if self.with_loopback or not address.is_local or address in self.local:
+            return True
+        return address in self.provider().addresses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manner:
     """How a tape is played and recorded.
 
-    ``speed`` is that of a replay: 0 is at once, 1 as it was recorded, 2 twice as fast. ``remedy`` is the command that
-    records what is missing, ``miss`` the error to raise for that. ``test`` is written beside each recording of a
-    cassette that several tests share. ``allowed_secrets`` may be written though they look like some. ``before_sending``
-    may raise, and then nothing is sent; ``after_recording`` is told what came of it. A refusal that comes while
-    ``is_refusal_expected`` is not among `Tape.refused`.
-    ``elsewhere`` names other cassettes that hold a request with that key.
+    ``speed`` is that of a replay: 0 is at once, 1 as it was recorded, 2 twice as fast. What was recorded ``since`` (a
+    date as in `Interaction`) is of this run: mode ``all`` plays it instead of recording it once more. ``remedy`` is the
+    command that records what is missing, ``miss`` the error to raise for that. ``test`` is written beside what is
+    recorded to a cassette that several tests share. ``allowed_secrets`` may be written though they look like some.
+    ``before_sending`` may raise, and then nothing is sent; ``after_recording`` is told what came of it. A refusal that
+    comes while ``is_refusal_expected`` is not among `Tape.refused`. ``elsewhere`` names other cassettes that hold a
+    request with that key.
     """
 
     scope: Scope = Scope()
     rules: match.Rules = match.PLAIN
     speed: float = 0.0
+    since: str = ""
     remedy: str = "use_cassette(…, record='new_episodes')"
     miss: type[CassetteMiss] = CassetteMiss
     test: str = ""

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar, cast
 
 from llmkit.recording import waits
-from llmkit.recording.credentials import dummies
 from llmkit.recording.deck import Deck
 from llmkit.recording.errors import RecordingError
 from llmkit.recording.interception import patches, patches_of_vcrpy
 from llmkit.recording.manner import Manner, Mode, Scope, validate_mode
-from llmkit.recording.match import Rules
+from llmkit.recording.matching.match import Rules
+from llmkit.recording.scrubbing.credentials import dummies
 from llmkit.recording.tape import Tape
 
 P = ParamSpec("P")

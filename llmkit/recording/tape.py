@@ -16,21 +16,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from llmkit.recording import content_coding, index, leaks, match, waits
+from llmkit.recording import waits
 from llmkit.recording.addresses import AZURE, Address, Provider
-from llmkit.recording.credentials import DUMMY_KEY
+from llmkit.recording.cassette import index
+from llmkit.recording.cassette.shelf import Shelf
+from llmkit.recording.cassette.yaml_reader import parse
 from llmkit.recording.errors import BrokenCassette, CassetteMiss, RecordingError, SecretLeak
 from llmkit.recording.interaction import CLOSED, Interaction, Request, Response
-from llmkit.recording.ledger import Ledger
 from llmkit.recording.manner import Manner, Mode, Scope
-from llmkit.recording.miss import Miss
-from llmkit.recording.scrub import URL_HEADERS, Scrubber, credentials
-from llmkit.recording.shelf import Shelf
+from llmkit.recording.matching import match
+from llmkit.recording.matching.miss import Miss
+from llmkit.recording.replies import content_coding
+from llmkit.recording.replies.ledger import Ledger
+from llmkit.recording.scrubbing import leaks
+from llmkit.recording.scrubbing.credentials import DUMMY_KEY
+from llmkit.recording.scrubbing.scrub import URL_HEADERS, Scrubber, credentials
 from llmkit.recording.take import Asked, Take
-from llmkit.recording.yaml_reader import parse
 
 if TYPE_CHECKING:
-    from llmkit.recording.verify import Drift
+    from llmkit.recording.replies.verify import Drift
 
 _FIRST_REFUSAL = 400
 
@@ -63,6 +67,7 @@ class _Entry:
     key: str
     interaction: Interaction | None = None
     is_new: bool = False
+    is_of_this_run: bool = False
     was_played: bool = False
     is_kept: bool = False
     is_refusal_expected: bool = False
@@ -140,10 +145,10 @@ class Tape:
         return self._broken is not None
 
     @property
-    def oldest(self) -> str:
-        """When the oldest recording was made that was there at first, or "" if none says."""
-        dates = (e.interaction.recorded_at for e in self._entries or () if e.interaction and not e.is_new)
-        return min((date for date in dates if date), default="")
+    def oldest(self) -> datetime | None:
+        """When the oldest recording was made that was there at first, or None if none says."""
+        old = (e.interaction for e in self._entries or () if e.interaction and not e.is_new)
+        return min((one.recorded for one in old if one.recorded), default=None)
 
     @property
     def played(self) -> list[Interaction]:
@@ -167,14 +172,14 @@ class Tape:
         """Tell whether there is a recording of ``asked`` that was not played yet."""
         with self._lock:
             self._loaded()
-            return self.mode != "all" and self._next(asked) is not None
+            return self._next(asked) is not None
 
     def play(self, asked: Asked) -> Response | None:
         """Return the next recording of ``asked``, or None where it is to be recorded; raises `CassetteMiss`."""
         __tracebackhide__ = True
         with self._lock:
             self._loaded()
-            entry = None if self.mode == "all" else self._next(asked)
+            entry = self._next(asked)
             if entry is None and self.only_replays:
                 raise self._miss(asked)
             if entry is None or entry.interaction is None:
@@ -214,7 +219,7 @@ class Tape:
 
     def compare(self, asked: Asked, recorded: Response, live: Response) -> None:
         """Note how ``live``, the reply that ``asked`` gets today, differs in structure from the ``recorded`` one."""
-        from llmkit.recording import verify  # most runs verify nothing
+        from llmkit.recording.replies import verify  # most runs verify nothing
 
         plain = self._plain(live)
         with self._lock:
@@ -249,6 +254,7 @@ class Tape:
     def begin_test(self) -> None:
         """Forget what an earlier test, of those that share the tape, has to answer for."""
         self.misses.clear()
+        self.all_misses.clear()
         self.drifts.clear()
         self.asked_count = 0
 
@@ -266,7 +272,7 @@ class Tape:
         renewed = {entry.key for entry in ours}
         old = [entry for entry in self._entries or () if not entry.is_new]
         if self.mode == "all":
-            goes = [is_whole or entry.key in renewed for entry in old]
+            goes = [not entry.is_of_this_run and (is_whole or entry.key in renewed) for entry in old]
         else:
             goes = [prunes and is_whole and not entry.was_played for entry in old]
         if not ours and not any(goes):
@@ -282,7 +288,7 @@ class Tape:
             entry.interaction = Interaction(
                 request=entry.asked,
                 response=self._of_replies.response(plain),
-                recorded_at=datetime.now(UTC).isoformat(timespec="seconds"),
+                recorded_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
                 test=self.manner.test,
             )
             self.ledger.record(entry.interaction.response)
@@ -338,10 +344,15 @@ class Tape:
             return []
         found = index.keyed(raw, self._made_with(), lambda: [self._keyed(one) for one in parse(self.path, raw)])
         self._shelf.hold([one for _, one in found])
-        entries = [_Entry(asked=one.request, key=key, interaction=one) for key, one in found]
+        entries = [self._stored(key, one) for key, one in found]
         for entry in entries:
-            self._index[entry.key].append(entry)
+            if self.mode != "all" or entry.is_of_this_run:
+                self._index[entry.key].append(entry)
         return entries
+
+    def _stored(self, key: str, one: Interaction) -> _Entry:
+        is_of_this_run = bool(self.manner.since) and one.recorded_at >= self.manner.since
+        return _Entry(asked=one.request, key=key, interaction=one, is_of_this_run=is_of_this_run)
 
     def _keyed(self, stored: Interaction) -> index.Keyed:
         written = self._written(stored.request)

@@ -16,8 +16,8 @@ from aiohttp.connector import Connection
 
 from llmkit.recording.interaction import Response
 from llmkit.recording.interception.pauses import Pace
+from llmkit.recording.interception.playback import end_delay_s, error_of, kind_of
 from llmkit.recording.interception.wire import as_sent
-from llmkit.recording.playback import end_delay_s, error_of, kind_of
 from llmkit.recording.tape import Tape
 
 

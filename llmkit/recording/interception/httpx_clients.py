@@ -11,8 +11,8 @@ from typing import Any
 from llmkit.recording.deck import Deck
 from llmkit.recording.interaction import CANCELLED, CLOSED, Request, Response
 from llmkit.recording.interception.pauses import Pace
+from llmkit.recording.interception.playback import end_delay_s, ended_as, error_of, head_delay_s, kind_of, pieces
 from llmkit.recording.interception.wire import Heard, Listener, listed
-from llmkit.recording.playback import end_delay_s, ended_as, error_of, head_delay_s, kind_of, pieces
 from llmkit.recording.tape import Tape
 
 _CORES = {"httpx": "httpcore", "httpx2": "httpcore2"}

@@ -9,8 +9,8 @@ from typing import Any
 
 from llmkit.recording.interaction import Request, Response, header
 from llmkit.recording.interception.pauses import Pace
+from llmkit.recording.interception.playback import end_delay_s, error_of, kind_of
 from llmkit.recording.interception.wire import Heard, Overheard, as_sent, header_lines, listed
-from llmkit.recording.playback import end_delay_s, error_of, kind_of
 from llmkit.recording.tape import Tape
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from llmkit.recording.interaction import CANCELLED, CLOSED, Headers, Response, header
-from llmkit.recording.playback import ended_as, head_delay_s, pieces
+from llmkit.recording.interception.playback import ended_as, head_delay_s, pieces
 
 _FRAMING = ("content-length", "transfer-encoding")
 _STREAM = "text/event-stream"

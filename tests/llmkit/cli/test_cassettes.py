@@ -17,9 +17,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from llmkit.cli.program import program
-from llmkit.recording import cassette, vcr_format
+from llmkit.recording import cassette
+from llmkit.recording.cassette import vcr_format
 from llmkit.recording.interaction import Interaction, Request, Response
-from llmkit.recording.leaks import find
+from llmkit.recording.scrubbing.leaks import find
 from tests.llmkit.recording.samples import KEY, chat, request, streamed
 
 Run = Callable[..., Result]

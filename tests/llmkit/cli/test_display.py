@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from llmkit.cli.display import age, cost, count, dollars, harmless, size, some
-from llmkit.recording.summary import Bill, Summary
+from llmkit.recording.library.summary import Bill, Summary
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from llmkit._pytest.budget import Budget, Till
 from llmkit._pytest.estimate import Experience, is_billed, model_of
 from llmkit._pytest.failures import BudgetReached
 from llmkit.recording.interaction import Interaction, Request, Response
-from llmkit.recording.ledger import Usage
-from llmkit.recording.prices import Prices
+from llmkit.recording.replies.ledger import Usage
+from llmkit.recording.replies.prices import Prices
 from llmkit.recording.take import Asked
 
 CHAT = "https://api.openai.com/v1/chat/completions"

@@ -13,8 +13,8 @@ import pytest
 from llmkit._pytest.bill import Bill
 from llmkit._pytest.money import digits_of, dollars
 from llmkit.recording.interaction import Response
-from llmkit.recording.ledger import Ledger
-from llmkit.recording.prices import Prices
+from llmkit.recording.replies.ledger import Ledger
+from llmkit.recording.replies.prices import Prices
 from mockserver import MockServer
 from tests.llmkit.pytest_plugin.conftest import Project
 from tests.llmkit.pytest_plugin.upstream import Upstream, completion

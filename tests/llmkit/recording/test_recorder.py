@@ -25,10 +25,10 @@ from openai import DefaultAioHttpClient
 
 from llmkit.recording import BrokenCassette, CassetteMiss, RecordingError, use_cassette
 from llmkit.recording.cassette import load, save
-from llmkit.recording.credentials import DUMMY_KEY
 from llmkit.recording.errors import SecretLeak
 from llmkit.recording.interaction import Interaction, Request, Response
 from llmkit.recording.recorder import playing
+from llmkit.recording.scrubbing.credentials import DUMMY_KEY
 from llmkit.recording.tape import Tape
 from tests.llmkit.recording.conftest import Upstream
 

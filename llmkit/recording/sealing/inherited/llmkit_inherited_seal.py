@@ -13,7 +13,7 @@ TYPE_CHECKING = False  # typing itself would take longer than all of this
 if TYPE_CHECKING:
     from typing import Any
 
-    from llmkit.recording.seal import Seal
+    from llmkit.recording.sealing.seal import Seal
 
 _LLMKIT = os.path.abspath(__file__).rsplit(os.sep, 4)[0]  # noqa: PTH100 - pathlib takes longer than all of this
 _HERE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - as above
@@ -53,7 +53,7 @@ def load() -> "Seal | None":
         if _seal is None and _settings:
             report, hosts, refused, *_ = _settings
             _settings.clear()  # importing may bring us here again
-            from llmkit.recording.seal import inherit
+            from llmkit.recording.sealing.seal import inherit
 
             _seal = inherit(report=report, allowed_hosts=hosts.split(), refused_ports=map(int, refused.split()))
             if _Finder in sys.meta_path:

@@ -1,0 +1,7 @@
+"""A cassette as a file: its text in both directions, and reading and writing it whole."""
+
+from __future__ import annotations
+
+from llmkit.recording.cassette.file import load, locked, read, save, write
+
+__all__ = ["load", "locked", "read", "save", "write"]

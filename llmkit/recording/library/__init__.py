@@ -1,0 +1,1 @@
+"""Cassettes as a collection: listed, compared, checked, edited and moved, for the command line and for programs."""

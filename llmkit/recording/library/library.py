@@ -1,0 +1,188 @@
+"""The cassettes of a project, or some of them, as one thing to ask: what `llmkit cassettes` shows, as values.
+
+>>> from llmkit.recording.library.library import Library
+>>> [finding for finding in Library("cassettes").check() if finding.kind == "secret"]
+[]
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from llmkit.recording.cassette import read
+from llmkit.recording.cassette.yaml_reader import parse
+from llmkit.recording.errors import BrokenCassette, RecordingError
+from llmkit.recording.interaction import Interaction
+from llmkit.recording.library import checks, pruning
+from llmkit.recording.library.checks import Finding, Inspector, Severity
+from llmkit.recording.library.comparison import Change, compare
+from llmkit.recording.library.editing import Scrubbed, scrub
+from llmkit.recording.library.orphans import Tests
+from llmkit.recording.library.project import Project
+from llmkit.recording.library.pruning import Played, Removal
+from llmkit.recording.library.summary import CassetteFile, Stats, Summary
+from llmkit.recording.replies.prices import Prices
+from llmkit.recording.scrubbing.leaks import Allowed
+from llmkit.recording.scrubbing.scrub import Scrubber
+
+_SUFFIXES = (".yaml", ".yml")
+
+
+class Library:
+    """The cassettes at ``paths``, which are files and directories; hidden directories are passed over.
+
+    ``root`` is that of the project, for telling which tests a cassette belongs to; found by itself where it is not
+    given. Prices, and what may look like a secret, come from pytest's configuration unless given. Raises
+    `RecordingError` where a path doesn't exist. What files hold is read once.
+    """
+
+    def __init__(
+        self,
+        *paths: str | os.PathLike[str],
+        root: str | os.PathLike[str] | None = None,
+        prices: Prices | None = None,
+        allowed: Allowed | None = None,
+    ) -> None:
+        self.paths = tuple(map(Path, paths)) or (Path("cassettes"),)
+        for path in self.paths:
+            if not path.exists():
+                raise RecordingError(f"there is no {str(path)!r}: name a cassette, or a directory of cassettes")
+        self._root = None if root is None else Path(root)
+        self._prices = prices
+        self._allowed = allowed
+
+    @cached_property
+    def files(self) -> list[Path]:
+        """The files, in order, each once."""
+        return list(dict.fromkeys(file for path in self.paths for file in _files(path)))
+
+    def cassettes(self) -> list[CassetteFile]:
+        """Return what each file holds, or what is broken about it."""
+        return self._cassettes
+
+    def summaries(self) -> list[Summary]:
+        """Return a line for each cassette: calls, tokens, cost, models, size, age."""
+        return [Summary.of(cassette, self.prices.cost) for cassette in self._cassettes]
+
+    def stats(self) -> Stats:
+        """Return what all cassettes come to."""
+        return Stats.of(self._cassettes, self.prices.cost)
+
+    def check(self, *, max_age_days: float | None = None, scrubber: Scrubber | None = None) -> list[Finding]:
+        """Return everything that a build should fail on or somebody should look at, the worst first.
+
+        ``max_age_days`` is that of pytest's configuration unless given. Secrets of ``scrubber``, those of the
+        environment unless given, are looked for besides what looks like one.
+        """
+        days = self.project.max_age_days if max_age_days is None else max_age_days
+        scrubber = Scrubber.from_environment() if scrubber is None else scrubber
+        inspector = Inspector(allowed=self.allowed, max_age_days=days, scrubber=scrubber)
+        found = [finding for cassette in self._cassettes for finding in inspector.findings(cassette)]
+        found += checks.around(self.paths, self.files)
+        for path in self.files:
+            found += checks.orphans([path], self.tests_of(path))
+        return sorted(found, key=lambda one: (-one.severity, str(one.path), one.line, one.interaction))
+
+    def scrub(self, scrubber: Scrubber | None = None, *, is_dry: bool = False) -> Iterator[Scrubbed | BrokenCassette]:
+        """Take the secrets out of each file, and yield what was taken; a broken file is left alone and yielded."""
+        scrubber = Scrubber.from_environment() if scrubber is None else scrubber
+        for path in self.files:
+            try:
+                yield scrub(path, scrubber, is_dry=is_dry)
+            except BrokenCassette as error:
+                yield error
+
+    def removals(self, played: Played | None = None) -> list[Removal]:
+        """Return what nothing plays: orphans and, by the report ``played`` of a run, what it left unplayed."""
+        return [one for path in self.files for one in pruning.plan([path], tests=self.tests_of(path), played=played)]
+
+    @cached_property
+    def project(self) -> Project:
+        """The project that the first of the paths lies in."""
+        return self._project_of(self.paths[0])
+
+    @property
+    def prices(self) -> Prices:
+        """What tokens cost."""
+        return self.project.prices if self._prices is None else self._prices
+
+    @property
+    def allowed(self) -> Allowed:
+        """What may look like a secret."""
+        return self.project.allowed if self._allowed is None else self._allowed
+
+    def tests_of(self, path: Path) -> Tests:
+        """Return the tests of the project that ``path`` lies in."""
+        project = self._project_of(path)
+        return self._tests.setdefault(project.cassettes, Tests(project))
+
+    @cached_property
+    def _tests(self) -> dict[Path, Tests]:
+        return {}
+
+    @cached_property
+    def _projects(self) -> dict[Path, Project]:
+        return {}
+
+    def _project_of(self, path: Path) -> Project:
+        directory = path if path.is_dir() else path.parent
+        if directory not in self._projects:
+            self._projects[directory] = Project.around(directory, root=self._root)
+        return self._projects[directory]
+
+    @cached_property
+    def _cassettes(self) -> list[CassetteFile]:
+        return [opened(path) for path in self.files]
+
+
+def opened(path: Path) -> CassetteFile:
+    """Return what the file at ``path`` holds; one that is not whole has a ``problem`` instead."""
+    facts = path.stat()
+    modified = datetime.fromtimestamp(facts.st_mtime, UTC)
+    try:
+        interactions = tuple(parse(path, read(path)))
+    except BrokenCassette as problem:
+        return CassetteFile(path=path, size=facts.st_size, modified=modified, problem=problem)
+    return CassetteFile(path=path, size=facts.st_size, modified=modified, interactions=interactions)
+
+
+def diff(before: Sequence[Interaction], after: Sequence[Interaction], *, is_exact: bool = False) -> list[Change]:
+    """Return what changed from ``before`` to ``after``; see `comparison` for what doesn't count."""
+    return compare(before, after, is_exact=is_exact)
+
+
+def committed(path: Path, *, revision: str = "HEAD") -> list[Interaction]:
+    """Return what git has of the cassette at ``path``.
+
+    Raises `RecordingError` where git is missing, the file lies in no repository, or ``revision`` doesn't hold it.
+    """
+    command = ["git", "show", f"{revision}:./{path.name}"]
+    try:
+        shown = subprocess.run(command, cwd=path.absolute().parent, capture_output=True, check=False)  # noqa: S603 - no shell
+    except FileNotFoundError:
+        raise RecordingError("git is not installed: name two files to compare") from None
+    if shown.returncode:
+        said = shown.stderr.decode("utf-8", "replace").strip().removeprefix("fatal: ").splitlines()
+        raise RecordingError(f"git has no {path} in {revision}: {said[0] if said else 'it said nothing'}")
+    return parse(Path(f"{revision}:{path}"), shown.stdout)
+
+
+def is_failure(findings: Iterable[Finding], *, is_strict: bool = False) -> bool:
+    """Tell whether ``findings`` fail a check: errors do, and warnings where it is strict."""
+    return any(one.severity >= (Severity.WARNING if is_strict else Severity.ERROR) for one in findings)
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if not path.is_dir():
+        yield path
+        return
+    for directory, below, names in os.walk(path):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        for name in sorted(names):
+            if name.endswith(_SUFFIXES) and not name.startswith("."):
+                yield Path(directory, name)
