@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
 if TYPE_CHECKING:
     from llmkit._pytest.harness import Harness
     from llmkit.recording.addresses import Address
+
+_SettingType = Literal["string", "args", "linelist"]
 
 _MODES = ("new", "all", "verify", "review", "none", "once", "new_episodes")
 _HARNESS: pytest.StashKey[Harness] = pytest.StashKey()
@@ -32,92 +34,95 @@ class _RecordAction(argparse.Action):
         setattr(namespace, self.dest, (option or "").partition("=")[2] or "new")
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of record and replay."""
-    group = parser.getgroup("llmkit", "record and replay (llmkit)")
-    group.addoption(
-        "--record",
-        *(f"--record={mode}" for mode in _MODES),
-        action=_RecordAction,
-        nargs=0,
-        dest="llmkit_record",
-        default=None,
-        help=argparse.SUPPRESS,
-    )
-    group.addoption(
-        "--record[=new|all|verify|review]",  # what --help shows; nobody types it
-        action=_RecordAction,
-        nargs=0,
-        dest="llmkit_record",
-        default=None,
-        help="record what is missing or changed, replay the rest, and drop what a passing test no longer plays "
-        "(=new, the default); =all records everything anew, =review asks before it writes, =verify compares the live "
-        "API with the cassettes and writes nothing. vcrpy's once, new_episodes and none are understood. Without "
-        "--record, all is replayed and the network is sealed.",
-    )
-    group.addoption(
-        "--record-budget",
-        metavar="USD",
-        dest="llmkit_record_budget",
-        help="with --record: send no request that could let the cost of this run pass this sum, and stop there; what "
-        "was paid for is kept",
-    )
-    group.addoption(
-        "--replay-speed",
-        metavar="F",
-        dest="llmkit_replay_speed",
-        help="replay F times as fast as was recorded: 1 as recorded, 2 in half the time; 0, the default, is at once",
-    )
-    group.addoption(
-        "--live",
-        action="store_true",
-        dest="llmkit_live",
-        help="neither record nor replay: send every request, with the network open",
-    )
-    group.addoption(
-        "--cassettes", metavar="DIR", dest="llmkit_cassettes", help="where the cassettes lie (default: cassettes)"
-    )
-    parser.addini("llmkit_cassettes", "where the cassettes lie, relative to the rootdir", default="cassettes")
-    parser.addini(
+_RECORD: Mapping[str, Any] = {"action": _RecordAction, "nargs": 0, "dest": "llmkit_record", "default": None}
+_RECORD_HELP = (
+    "record what is missing or changed, replay the rest, and drop what a passing test no longer plays (=new, the "
+    "default); =all records everything anew, =review asks before it writes, =verify compares the live API with the "
+    "cassettes and writes nothing. vcrpy's once, new_episodes and none are understood. Without --record, all is "
+    "replayed and the network is sealed."
+)
+_OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "--record-budget": {
+        "metavar": "USD",
+        "dest": "llmkit_record_budget",
+        "help": "with --record: send no request that could let the cost of this run pass this sum, and stop there; "
+        "what was paid for is kept",
+    },
+    "--replay-speed": {
+        "metavar": "F",
+        "dest": "llmkit_replay_speed",
+        "help": "replay F times as fast as was recorded: 1 as recorded, 2 in half the time; 0, the default, is at once",
+    },
+    "--live": {
+        "action": "store_true",
+        "dest": "llmkit_live",
+        "help": "neither record nor replay: send every request, with the network open",
+    },
+    "--cassettes": {
+        "metavar": "DIR",
+        "dest": "llmkit_cassettes",
+        "help": "where the cassettes lie (default: cassettes)",
+    },
+}
+_SETTINGS: tuple[tuple[str, _SettingType, Any, str], ...] = (
+    ("llmkit_cassettes", "string", "cassettes", "where the cassettes lie, relative to the rootdir"),
+    (
         "llmkit_dummy_credentials",
-        "whose variables replay fills where they are empty (default: openai azure); leave one out for an application "
-        "that chooses its provider by them",
-        type="args",
-        default=["openai", "azure"],
-    )
-    parser.addini(
+        "args",
+        ["openai", "azure"],
+        (
+            "whose variables replay fills where they are empty (default: openai azure); leave one out for an application "
+            "that chooses its provider by them"
+        ),
+    ),
+    (
         "llmkit_recorded_hosts",
+        "args",
+        [],
         "servers of this machine that are recorded like the others: localhost:11434",
-        type="args",
-    )
-    parser.addini("llmkit_allowed_hosts", "hosts that tests may reach, unrecorded, while sealed", type="args")
-    parser.addini(
+    ),
+    ("llmkit_allowed_hosts", "args", [], "hosts that tests may reach, unrecorded, while sealed"),
+    (
         "llmkit_ignore",
+        "linelist",
+        [],
         "what tells two requests not apart, one a line: JSON paths (metadata.run_id, messages[*].name) and ?query-keys",
-        type="linelist",
-    )
-    parser.addini(
+    ),
+    (
         "llmkit_aliases",
-        "hosts that stand for another, one a line (eu.example.com -> api.openai.com), and values of query keys "
-        "(?api-version=2024-06-01 -> ?api-version=2024-10-21)",
-        type="linelist",
-    )
-    parser.addini(
-        "llmkit_allow",
-        "what is let be, of: unplayed, orphans, collisions, refusals, unintercepted",
-        type="args",
-    )
-    parser.addini(
+        "linelist",
+        [],
+        (
+            "hosts that stand for another, one a line (eu.example.com -> api.openai.com), and values of query keys "
+            "(?api-version=2024-06-01 -> ?api-version=2024-10-21)"
+        ),
+    ),
+    ("llmkit_allow", "args", [], "what is let be, of: unplayed, orphans, collisions, refusals, unintercepted"),
+    (
         "llmkit_allowed_secrets",
+        "linelist",
+        [],
         "what looks like a secret and is none, one a line: <digest>: <reason>",
-        type="linelist",
-    )
-    parser.addini("llmkit_max_age_days", "warn of recordings that are older than so many days", default="")
-    parser.addini(
+    ),
+    ("llmkit_max_age_days", "string", "", "warn of recordings that are older than so many days"),
+    (
         "llmkit_prices",
+        "linelist",
+        [],
         "prices in USD a million tokens, one a line: <model> = <in> / <out>, or <deployment> = <model>",
-        type="linelist",
-    )
+    ),
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options and settings of record and replay."""
+    group = parser.getgroup("llmkit", "record and replay (llmkit)")
+    group.addoption("--record", *(f"--record={mode}" for mode in _MODES), help=argparse.SUPPRESS, **_RECORD)
+    group.addoption("--record[=new|all|verify|review]", help=_RECORD_HELP, **_RECORD)  # for --help; nobody types it
+    for option, facts in _OPTIONS.items():
+        group.addoption(option, **facts)
+    for name, kind, default, description in _SETTINGS:
+        parser.addini(name, description, type=kind, default=default)
 
 
 @pytest.hookimpl(tryfirst=True)
