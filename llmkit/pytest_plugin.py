@@ -71,8 +71,8 @@ _SETTINGS: tuple[tuple[str, _SettingType, Any, str], ...] = (
         "args",
         ["openai", "azure"],
         (
-            "whose variables replay fills where they are empty (default: openai azure); leave one out for an application "
-            "that chooses its provider by them"
+            "whose variables replay fills where they are empty (default: openai azure); leave one out for an "
+            "application that chooses its provider by them"
         ),
     ),
     (
