@@ -8,9 +8,8 @@ call an application in the same process (ASGI, WSGI, mock) never leave the machi
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from types import ModuleType
@@ -21,19 +20,22 @@ from llmkit.recording.interception import aiohttp_client, http_client, httpx_cli
 Patch = tuple[object, str, object]
 """An object, the name of its attribute, and what to put there."""
 
+_CLIENTS: Mapping[str, Callable[[Deck, ModuleType], Iterator[Patch]]] = {
+    "aiohttp": aiohttp_client.patches,
+    "http.client": http_client.patches,
+    "httpx": httpx_clients.patches,
+    "httpx2": httpx_clients.patches,
+    "urllib3": urllib3_client.patches,
+}
 _OF_VCRPY = ("botocore", "httplib2", "tornado")
 
+CLIENTS = tuple(_CLIENTS)
+"""The modules of the clients that have stubs of our own."""
 
-def patches(deck: Deck) -> Iterator[Patch]:
-    """Yield the patches that lead the installed clients to ``deck``."""
-    yield from http_client.patches(deck)
-    for name in ("httpx", "httpx2"):
-        if module := _installed(name):
-            yield from httpx_clients.patches(deck, module)
-    if module := _installed("urllib3"):
-        yield from urllib3_client.patches(deck, module)
-    if module := _installed("aiohttp"):
-        yield from aiohttp_client.patches(deck, module)
+
+def patches(deck: Deck, module: ModuleType) -> Iterator[Patch]:
+    """Yield the patches that lead the client ``module``, one of `CLIENTS`, to ``deck``."""
+    yield from _CLIENTS[module.__name__](deck, module)
 
 
 def patches_of_vcrpy(deck: Deck) -> Iterator[AbstractContextManager[object]]:
@@ -48,10 +50,3 @@ def patches_of_vcrpy(deck: Deck) -> Iterator[AbstractContextManager[object]]:
 @lru_cache(maxsize=1)
 def _is_vcrpy_needed() -> bool:
     return any(importlib.util.find_spec(name) for name in _OF_VCRPY)
-
-
-def _installed(name: str) -> ModuleType | None:
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        return None

@@ -28,9 +28,9 @@ _Send = Callable[..., None]
 _GetResponse = Callable[[Any], http.client.HTTPResponse]
 
 
-def patches(deck: Deck) -> Iterator[tuple[object, str, object]]:
+def patches(deck: Deck, module: Any = http.client) -> Iterator[tuple[object, str, object]]:
     """Yield the patches of the connection."""
-    connection: Any = http.client.HTTPConnection
+    connection = module.HTTPConnection
     getresponse = connection.getresponse
     sends = _send_request(deck, connection._send_request, getresponse)  # noqa: SLF001 - sees a request whole
     yield connection, "_send_request", sends
