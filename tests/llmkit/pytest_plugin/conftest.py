@@ -28,6 +28,12 @@ APPLICATION = """
             reply = client.chat.completions.create(model="gpt-4o", messages=messages, **options)
             return reply.choices[0].message.content
 """
+PLUGINS = {
+    "async def": "pytest_asyncio.plugin",
+    "anyio": "anyio.pytest_plugin",
+    "mockserver": "mockserver.pytest_plugin",
+    "-n": "xdist.plugin",
+}
 VARIABLES = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "AZURE_OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT", "OPENAI_ORG_ID")
 
 
@@ -47,7 +53,8 @@ class Project:
         for name in VARIABLES:
             monkeypatch.delenv(name, raising=False)
         pytester.makepyfile(app=APPLICATION)
-        pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\npythonpath = .\n")
+        pytester.makeini("[pytest]\npythonpath = .\n")
+        monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
     def write(self, **files: str) -> None:
         self._pytester.makepyfile(**files)
@@ -63,7 +70,16 @@ class Project:
             self._monkeypatch.delenv(name, raising=False)
 
     def run(self, *options: str) -> pytest.RunResult:
-        return self._pytester.runpytest_subprocess("-p", "no:cacheprovider", *options, timeout=60)
+        plugins = [word for name in self._plugins(options) for word in ("-p", name)]
+        return self._pytester.runpytest_subprocess("-p", "no:cacheprovider", *plugins, *options, timeout=120)
+
+    def _plugins(self, options: tuple[str, ...]) -> Iterator[str]:
+        """Name the plugins that the project needs: the others, imported by each of so many runs, take a third of it."""
+        yield "llmkit.pytest_plugin"
+        written = "".join(path.read_text(encoding="utf-8") for path in self.path.rglob("*.py"))
+        for word, plugin in PLUGINS.items():
+            if word in written or any(word in option for option in options):
+                yield plugin
 
     def cassettes(self) -> list[str]:
         below = self.path / "cassettes"

@@ -36,14 +36,6 @@ if (inherited := seal.inherited()) is not None: inherited.open()
 """
 
 
-@pytest.fixture
-def seal() -> Iterator[Seal]:
-    seal = Seal(allowed_hosts=frozenset({"192.0.2.9"}))
-    seal.close()
-    yield seal
-    seal.open()
-
-
 class Page(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(200)

@@ -16,14 +16,6 @@ from llmkit.recording.sealing.watch import Watch
 ELSEWHERE = ("192.0.2.1", 80)  # reserved for documentation: no one is there, should the seal leak
 
 
-@pytest.fixture
-def seal() -> Iterator[Seal]:
-    seal = Seal(allowed_hosts=frozenset({"192.0.2.9"}))
-    seal.close()
-    yield seal
-    seal.open()
-
-
 def _udp() -> socket.socket:
     return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 

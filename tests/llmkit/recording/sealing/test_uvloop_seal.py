@@ -6,7 +6,7 @@ import asyncio
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
@@ -22,14 +22,6 @@ from llmkit.recording.sealing.watch import Watch
 uvloop = pytest.importorskip("uvloop", reason="uvloop is not installed")
 
 ELSEWHERE = ("192.0.2.1", 80)  # reserved for documentation: no one is there, should the seal leak
-
-
-@pytest.fixture
-def seal() -> Iterator[Seal]:
-    seal = Seal(allowed_hosts=frozenset({"192.0.2.9"}))
-    seal.close()
-    yield seal
-    seal.open()
 
 
 class Echo(asyncio.DatagramProtocol):
