@@ -34,9 +34,12 @@ _FORMAT = "index/2"  # to be raised whenever a request is scrubbed or compared i
 def keyed(raw: bytes, made_with: Sequence[str], make: Callable[[], list[Keyed]]) -> list[Keyed]:
     """Return what ``make`` returns for the cassette whose bytes are ``raw``, from the index if it is there.
 
-    ``made_with`` is all else that the result depends on. A directory that can't be written costs only time.
+    ``made_with`` is all else that the result depends on. A directory that can't be had or written costs only time.
     """
-    place = _directory() / f"{_digest(raw, made_with)}.json"
+    directory = _directory()
+    if directory is None:
+        return make()
+    place = directory / f"{_digest(raw, made_with)}.json"
     found = _read(place)
     if found is None:
         found = make()
@@ -51,11 +54,14 @@ def _digest(raw: bytes, made_with: Sequence[str]) -> str:
     return digest.hexdigest()
 
 
-def _directory() -> Path:
+def _directory() -> Path | None:
     if named := os.environ.get("LLMKIT_CACHE_DIR"):
         return Path(named)
     base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-    return (Path(base) if base else Path("~/.cache").expanduser()) / "llmkit" / "cassettes"
+    try:
+        return (Path(base) if base else Path("~/.cache").expanduser()) / "llmkit" / "cassettes"
+    except RuntimeError:  # no HOME, and a user id that the system has no entry for, as in many containers
+        return None
 
 
 def _read(place: Path) -> list[Keyed] | None:

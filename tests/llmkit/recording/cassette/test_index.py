@@ -107,6 +107,18 @@ def test_where_none_can_be_written_it_is_derived_each_time(tmp_path: Path, monke
     assert load() == load() == ([("key", RECORDING)], True)
 
 
+def test_a_user_without_a_home_derives_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LLMKIT_CACHE_DIR", "XDG_CACHE_HOME", "LOCALAPPDATA", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 2**31 - 7, raising=False)  # which the system has no entry for
+    assert load() == load() == ([("key", RECORDING)], True)
+
+
+def test_a_small_cassette_has_an_index_too(directory: Path) -> None:
+    assert load(raw=b"x")[1]
+    assert not load(raw=b"x")[1]
+
+
 def test_old_ones_are_forgotten_and_what_is_not_ours_is_left_alone(directory: Path) -> None:
     foreign = [directory / "notes.json", directory / "data.tmp", directory / "below"]
     old, young = (directory / f"{digit * 40}.json" for digit in "0a")
