@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import difflib
+import functools
+import heapq
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
 from llmkit.recording.interaction import Request
 
 MISSING = "(nothing)"
+_COMPARED_EXACTLY = 5  # requests
 _COMPARED_TEXT = 2000
+_ALIGNED_TEXT = 400
+_SHORT_TEXT = 64
+_STEP = 32
 _ALIGNED_ITEMS = 500
 
 
@@ -33,19 +39,6 @@ class Difference:
         """Whether only the recorded request has it."""
         return self.asked == MISSING
 
-    def weight(self, *, at_least: bool = False) -> float:
-        """How much it tells the two apart: 1 for another fact, less for a similar text.
-
-        ``at_least`` gives a bound that costs less to find.
-        """
-        if self.is_added or self.is_gone:
-            return 1.0
-        before, after, common = _where_they_part(self.recorded, self.asked)
-        matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
-        matched = (matcher.quick_ratio() if at_least else matcher.ratio()) * (len(before) + len(after)) / 2
-        alike = (common + matched) * 2 / (common * 2 + len(before) + len(after))
-        return 1.0 - alike * 0.9
-
 
 def differences(recorded: Request, asked: Request) -> list[Difference]:
     """List what differs, in the order of the recorded request; lists are aligned by what they have in common."""
@@ -59,29 +52,76 @@ def differences(recorded: Request, asked: Request) -> list[Difference]:
 
 
 def nearest(asked: Request, recorded: Sequence[Request]) -> int | None:
-    """Return the index of the recorded request that differs least from ``asked``, or None if none goes to its path."""
+    """Return the index of the recorded request that differs least from ``asked``, or None if none goes to its path.
+
+    How alike two texts are is known exactly only of the few that share most of their short pieces: it takes a time that
+    grows with the square of their lengths, and a cassette may hold thousands.
+    """
+    likeness = _Likeness()
     found = {i: differences(one, asked) for i, one in enumerate(recorded) if _target(one) == _target(asked)}
-    bounds = sorted((sum(one.weight(at_least=True) for one in differs), i) for i, differs in found.items())
-    best, least = None, float("inf")
-    for bound, i in bounds:
-        if bound >= least:
-            break
-        distance = sum(one.weight() for one in found[i])
-        if distance < least:
-            best, least = i, distance
-    return best
+    rough = {i: sum(likeness.rough_weights(differs)) for i, differs in found.items()}
+    best = heapq.nsmallest(_COMPARED_EXACTLY, rough, key=lambda i: rough[i])
+    return min(best, key=lambda i: rough[i] + sum(likeness.exact_weights(found[i])), default=None)
 
 
-def _where_they_part(one: str, other: str) -> tuple[str, str, int]:
-    """Return two texts without what they begin and end with in common, and the length of that."""
-    shorter = min(len(one), len(other))
-    start = next((i for i in range(shorter) if one[i] != other[i]), shorter)
-    end = next((i for i in range(shorter - start) if one[-1 - i] != other[-1 - i]), shorter - start)
-    return (
-        one[start : len(one) - end][:_COMPARED_TEXT],
-        other[start : len(other) - end][:_COMPARED_TEXT],
-        start + end,
-    )
+class _Likeness:
+    """How much differences tell two requests apart: 1 for another fact, less for a similar text."""
+
+    def __init__(self) -> None:
+        self._shingles_of_asked = functools.lru_cache(maxsize=32)(_shingles)
+
+    def rough_weights(self, differs: Sequence[Difference]) -> Iterator[float]:
+        """Yield the weight of each by the pieces that its texts share, in a time that grows with their lengths."""
+        window = max(_SHORT_TEXT, _COMPARED_TEXT // max(1, len(differs)))
+        return (self._weight(one, window, self._shared) for one in differs)
+
+    def exact_weights(self, differs: Sequence[Difference]) -> Iterator[float]:
+        """Yield the weight of each by the characters that its texts have in common, in order."""
+        window = max(_SHORT_TEXT, _ALIGNED_TEXT // max(1, len(differs)))
+        return (self._weight(one, window, _ratio) for one in differs)
+
+    def _weight(self, one: Difference, window: int, ratio: Callable[[str, str], float]) -> float:
+        if one.is_added or one.is_gone:
+            return 1.0
+        before, after, common = _where_they_part(one.recorded, one.asked, window)
+        length = (len(before) + len(after)) / 2
+        return 1.0 - (common + ratio(before, after) * length) / (common + length) * 0.9
+
+    def _shared(self, recorded: str, asked: str) -> float:
+        ours, theirs = self._shingles_of_asked(asked), _shingles(recorded)
+        return 2 * len(ours & theirs) / (len(ours) + len(theirs))
+
+
+def _ratio(recorded: str, asked: str) -> float:
+    return difflib.SequenceMatcher(None, recorded, asked, autojunk=False).ratio()
+
+
+def _shingles(text: str) -> set[str]:
+    padded = f"\0\0\0{text}\0\0\0"
+    return {padded[start : start + 4] for start in range(len(padded) - 3)}
+
+
+def _where_they_part(one: str, other: str, most: int) -> tuple[str, str, int]:
+    """Return two texts without what they begin and end with in common, and the length of that.
+
+    Not to the letter, so that of one text that is compared with many, few parts are left; and at ``most`` so long.
+    """
+    start = _common(one, other) // _STEP * _STEP
+    one, other = one[start:], other[start:]
+    end = _common(one[::-1], other[::-1]) // _STEP * _STEP
+    return one[: len(one) - end][:most], other[: len(other) - end][:most], start + end
+
+
+def _common(one: str, other: str) -> int:
+    """Return how many characters two texts begin with in common; by halving, as comparing slices costs little."""
+    least, most = 0, min(len(one), len(other))
+    while least < most:
+        middle = (least + most + 1) // 2
+        if one[least:middle] == other[least:middle]:
+            least = middle
+        else:
+            most = middle - 1
+    return least
 
 
 def _target(request: Request) -> tuple[str, str, str]:

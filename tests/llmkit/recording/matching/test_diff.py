@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import random
+import time
 from typing import Any
 
 import pytest
@@ -48,6 +50,31 @@ def test_a_request_to_another_path_is_never_the_nearest() -> None:
 def test_one_character_makes_a_nearer_recording_than_the_same_letters_in_another_order() -> None:
     recorded = [chat("listen to the tale"), chat("silent to the tole"), chat("listen to the tole")]
     assert nearest(chat("silent to the tale"), recorded) == 1
+
+
+ENGLISH = ["the", "answer", "of", "a", "question", "that", "model", "is", "given", "and", "city", "in", "to", "not"]
+
+
+def prose(seed: int, words: int) -> str:
+    chosen = random.Random(seed)
+    return " ".join(chosen.choice(ENGLISH) for _ in range(words))
+
+
+@pytest.mark.parametrize("edit", [0, 0.5, 1])
+def test_of_many_long_prompts_the_nearest_is_found_in_little_time(edit: float) -> None:
+    recorded = [chat(prose(seed, 800)) for seed in range(300)]
+    text = prose(217, 800)
+    place = round(edit * len(text))
+    started = time.process_time()
+    found = nearest(chat(f"{text[:place]} quite another {text[place + 9 :]}"), recorded)
+    assert found == 217
+    assert time.process_time() - started < 6  # a hundredth of it each; with every letter compared, minutes
+
+
+def test_of_prompts_that_differ_in_their_last_words_the_nearest_is_found() -> None:
+    system = prose(0, 4000)
+    recorded = [chat(f"{system} {prose(seed, 20)}") for seed in range(1, 100)]
+    assert nearest(chat(f"{system} {prose(50, 20)[:-3]}"), recorded) == 49
 
 
 def test_a_message_put_in_between_is_one_difference() -> None:
