@@ -9,16 +9,15 @@ import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import ParamSpec, TypeVar, cast
 
 from llmkit.recording import waits
 from llmkit.recording.deck import Deck
 from llmkit.recording.errors import RecordingError
-from llmkit.recording.interception import CLIENTS, patches, patches_of_vcrpy
-from llmkit.recording.interception.arrivals import noticed
+from llmkit.recording.interception import client_patches, patches_of_vcrpy
 from llmkit.recording.manner import Manner, Mode, Scope, validate_mode
 from llmkit.recording.matching.match import Rules
+from llmkit.recording.patches import Patches
 from llmkit.recording.scrubbing.credentials import dummies
 from llmkit.recording.tape import Tape
 
@@ -135,8 +134,9 @@ class _Patches:
     """Puts our patches and vcrpy's in place when the first block begins, and back when the last one ends."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self._blocks = 0
+        self._clients = Patches(client_patches(_deck))
         self._undo = ExitStack()
 
     def enter(self) -> None:
@@ -146,15 +146,10 @@ class _Patches:
             self._blocks += 1
 
     def _put(self) -> None:
-        self._undo.enter_context(noticed(CLIENTS, self._patch))
+        self._clients.put_in()
+        self._undo.callback(self._clients.take_out)
         for patcher in patches_of_vcrpy(_deck):
             self._undo.enter_context(patcher)
-
-    def _patch(self, module: ModuleType) -> None:
-        with self._lock:  # also of a client that another thread imports
-            for owner, name, replacement in patches(_deck, module):
-                self._undo.callback(setattr, owner, name, vars(owner)[name])
-                setattr(owner, name, replacement)
 
     def leave(self) -> None:
         with self._lock:

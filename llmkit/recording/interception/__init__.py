@@ -8,19 +8,18 @@ call an application in the same process (ASGI, WSGI, mock) never leave the machi
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from functools import lru_cache
-from types import ModuleType
+from typing import Any
 
 from llmkit.recording.deck import Deck
 from llmkit.recording.interception import aiohttp_client, http_client, httpx_clients, urllib3_client
+from llmkit.recording.patches import Replacement
 
-Patch = tuple[object, str, object]
-"""An object, the name of its attribute, and what to put there."""
-
-_CLIENTS: Mapping[str, Callable[[Deck, ModuleType], Iterator[Patch]]] = {
+_CLIENTS = {
     "aiohttp": aiohttp_client.patches,
     "http.client": http_client.patches,
     "httpx": httpx_clients.patches,
@@ -29,13 +28,10 @@ _CLIENTS: Mapping[str, Callable[[Deck, ModuleType], Iterator[Patch]]] = {
 }
 _OF_VCRPY = ("botocore", "httplib2", "tornado")
 
-CLIENTS = tuple(_CLIENTS)
-"""The modules of the clients that have stubs of our own."""
 
-
-def patches(deck: Deck, module: ModuleType) -> Iterator[Patch]:
-    """Yield the patches that lead the client ``module``, one of `CLIENTS`, to ``deck``."""
-    yield from _CLIENTS[module.__name__](deck, module)
+def client_patches(deck: Deck) -> Mapping[str, Callable[[Any], Iterator[Replacement]]]:
+    """Return what leads each client to ``deck``, by the name of its module; it is patched when it is imported."""
+    return {name: functools.partial(patches, deck) for name, patches in _CLIENTS.items()}
 
 
 def patches_of_vcrpy(deck: Deck) -> Iterator[AbstractContextManager[object]]:

@@ -14,22 +14,23 @@ from typing import Any
 from llmkit.recording.deck import Deck
 from llmkit.recording.interaction import Headers, Request, Response, header
 from llmkit.recording.interception.wire import Heard, Listener, Overheard, header_lines, listed
+from llmkit.recording.patches import Replacement
 from llmkit.recording.take import Asked
 from llmkit.recording.tape import Tape
 
 _NO_BODY = (204, 304)
 
 
-def patches(deck: Deck, module: Any) -> Iterator[tuple[object, str, object]]:
+def patches(deck: Deck, module: Any) -> Iterator[Replacement]:
     """Yield the patch of the connector, where a request that is ready to be sent gets its connection."""
     from llmkit.recording.interception import aiohttp_replay  # imports aiohttp
 
-    connector = module.connector.BaseConnector
-    yield connector, "connect", _connect(deck, connector.connect, aiohttp_replay.connection)
+    connects = functools.partial(_connect, deck, aiohttp_replay.connection)
+    yield module.connector.BaseConnector, "connect", connects
 
 
 def _connect(
-    deck: Deck, real: Callable[..., Awaitable[Any]], replay: Callable[..., Any]
+    deck: Deck, replay: Callable[..., Any], real: Callable[..., Awaitable[Any]]
 ) -> Callable[..., Awaitable[Any]]:
     @functools.wraps(real)
     async def connect(connector: Any, req: Any, *args: Any, **options: Any) -> Any:

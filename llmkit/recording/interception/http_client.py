@@ -17,6 +17,7 @@ from llmkit.recording.deck import Deck
 from llmkit.recording.interaction import Request, Response
 from llmkit.recording.interception.sockets import Collected, Played, StandIn, Tee
 from llmkit.recording.interception.wire import Heard, Listener, Overheard, listed
+from llmkit.recording.patches import Replacement
 from llmkit.recording.take import Asked
 from llmkit.recording.tape import Tape
 
@@ -28,17 +29,16 @@ _Send = Callable[..., None]
 _GetResponse = Callable[[Any], http.client.HTTPResponse]
 
 
-def patches(deck: Deck, module: Any = http.client) -> Iterator[tuple[object, str, object]]:
+def patches(deck: Deck, module: Any) -> Iterator[Replacement]:
     """Yield the patches of the connection."""
     connection = module.HTTPConnection
-    getresponse = connection.getresponse
-    sends = _send_request(deck, connection._send_request, getresponse)  # noqa: SLF001 - sees a request whole
-    yield connection, "_send_request", sends
-    yield connection, "putrequest", _putrequest(deck, connection.putrequest)
-    yield connection, "getresponse", _getresponse(getresponse)
+    sends = functools.partial(_send_request, deck, connection.getresponse)
+    yield connection, "_send_request", sends  # sees a request whole
+    yield connection, "putrequest", functools.partial(_putrequest, deck)
+    yield connection, "getresponse", _getresponse
 
 
-def _send_request(deck: Deck, real: _Send, getresponse: _GetResponse) -> _Send:
+def _send_request(deck: Deck, getresponse: _GetResponse, real: _Send) -> _Send:
     @functools.wraps(real)
     def send_request(
         connection: Any,

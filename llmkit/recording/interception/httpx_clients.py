@@ -13,18 +13,17 @@ from llmkit.recording.interaction import CANCELLED, CLOSED, Request, Response
 from llmkit.recording.interception.pauses import Pace
 from llmkit.recording.interception.playback import end_delay_s, ended_as, error_of, head_delay_s, kind_of, pieces
 from llmkit.recording.interception.wire import Heard, Listener, listed
+from llmkit.recording.patches import Replacement
 from llmkit.recording.tape import Tape
 
 _CORES = {"httpx": "httpcore", "httpx2": "httpcore2"}
 _ERRORS = {"aborted": "RemoteProtocolError", "reset": "ReadError", "timeout": "ReadTimeout"}
 
 
-def patches(deck: Deck, module: Any) -> Iterator[tuple[object, str, object]]:
+def patches(deck: Deck, module: Any) -> Iterator[Replacement]:
     """Yield the patches of the transports of ``module``, httpx or httpx2."""
-    sync, asynchronous = module.HTTPTransport, module.AsyncHTTPTransport
-    yield sync, "handle_request", _handle_request(deck, module, sync.handle_request)
-    handle = asynchronous.handle_async_request
-    yield asynchronous, "handle_async_request", _handle_async_request(deck, module, handle)
+    yield module.HTTPTransport, "handle_request", functools.partial(_handle_request, deck, module)
+    yield module.AsyncHTTPTransport, "handle_async_request", functools.partial(_handle_async_request, deck, module)
 
 
 def _mocked_by_others(module: Any) -> Callable[[], bool]:

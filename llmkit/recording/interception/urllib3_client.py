@@ -12,6 +12,7 @@ from llmkit.recording.interaction import Request, Response
 from llmkit.recording.interception.http_client import LISTENER, body_bytes
 from llmkit.recording.interception.sockets import Played
 from llmkit.recording.interception.wire import Heard
+from llmkit.recording.patches import Replacement
 from llmkit.recording.take import Asked
 from llmkit.recording.tape import Tape
 
@@ -19,12 +20,13 @@ _PUT_OFF = "_llmkit_proxy_put_off"
 _Call = dict[str, Any]
 
 
-def patches(deck: Deck, module: Any) -> Iterator[tuple[object, str, object]]:
-    """Yield the patches of the pool, where one request is sent on one connection."""
+def patches(deck: Deck, module: Any) -> Iterator[Replacement]:
+    """Yield the patch of the pool, where one request is sent on one connection."""
     pools = module.connectionpool
-    real, prepare = pools.HTTPConnectionPool._make_request, pools.HTTPSConnectionPool._prepare_proxy  # noqa: SLF001
-    yield pools.HTTPConnectionPool, "_make_request", _make_request(deck, module, real, prepare)  # retries lie above
-    yield pools.HTTPSConnectionPool, "_prepare_proxy", _prepare_proxy(deck, prepare)
+    prepare = pools.HTTPSConnectionPool._prepare_proxy  # noqa: SLF001 - there is no public seam
+    sends = functools.partial(_make_request, deck, module, prepare)
+    yield pools.HTTPConnectionPool, "_make_request", sends  # retries lie above
+    yield pools.HTTPSConnectionPool, "_prepare_proxy", functools.partial(_prepare_proxy, deck)
 
 
 def _prepare_proxy(deck: Deck, real: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
@@ -41,7 +43,7 @@ def _prepare_proxy(deck: Deck, real: Callable[[Any, Any], None]) -> Callable[[An
 
 
 def _make_request(
-    deck: Deck, module: Any, real: Callable[..., Any], prepare_proxy: Callable[[Any, Any], None]
+    deck: Deck, module: Any, prepare_proxy: Callable[[Any, Any], None], real: Callable[..., Any]
 ) -> Callable[..., Any]:
     signature = inspect.signature(real)
 

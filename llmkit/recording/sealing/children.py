@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from llmkit.recording.addresses import Address, Provider
-from llmkit.recording.sealing.patches import Patches, Replacement
+from llmkit.recording.patches import Patches, Replacement
 
 VARIABLE = "LLMKIT_SEAL"
 SPAWNS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn")

@@ -11,8 +11,8 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from llmkit.recording.patches import Patches, Replacement
 from llmkit.recording.sealing.guard import Guard
-from llmkit.recording.sealing.patches import Patches, Replacement
 
 
 def patches(guard: Guard) -> Patches:

@@ -99,8 +99,11 @@ def _wake_by_popen(subprocess: "Any") -> None:
     def start(popen: "Any", *args: "Any", **options: "Any") -> None:
         if subprocess.Popen.__init__ is start:
             subprocess.Popen.__init__ = real
-        load()
-        subprocess.Popen.__init__(popen, *args, **options)
+            load()
+            subprocess.Popen.__init__(popen, *args, **options)
+        else:  # a seal of this process's own stands above, and has called us
+            load()
+            real(popen, *args, **options)
 
     subprocess.Popen.__init__ = start
 

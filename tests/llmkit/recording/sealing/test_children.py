@@ -348,3 +348,12 @@ def test_closing_and_opening_costs_little() -> None:
         seal.close()
         seal.open()
     assert time.perf_counter() - started < 1  # 10 ms each, of some 0.1
+
+
+def test_a_child_with_a_seal_of_its_own_starts_children(seal: Seal) -> None:
+    code = (
+        "import subprocess, sys\nfrom llmkit.recording.sealing.seal import Seal\nown = Seal()\nown.close()\n"
+        "sys.exit(subprocess.run([sys.executable, '-c', 'pass']).returncode)"
+    )
+    child = python(code, "-Wignore")
+    assert child.returncode == 0, child.stderr

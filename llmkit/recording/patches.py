@@ -25,10 +25,9 @@ class Patches:
     def put_in(self) -> None:
         """Replace in what is imported, and wait for the rest."""
         for name in self._by_module:
+            self._awaited.add(name)
             if name in sys.modules:
                 self._patch(name, sys.modules[name])
-            else:
-                self._awaited.add(name)
         sys.meta_path.insert(0, self)
 
     def take_out(self) -> None:
@@ -54,9 +53,8 @@ class Patches:
         self._awaited.discard(name)  # the others may ask back
         found = (finder.find_spec(name, path, target) for finder in list(sys.meta_path) if finder is not self)
         spec = next((spec for spec in found if spec is not None), None)
-        if spec is None:
-            self._awaited.add(name)
-        else:
+        self._awaited.add(name)  # it may be imported anew
+        if spec is not None:
             self._patch_when_run(name, spec.loader)
         return spec
 
