@@ -16,6 +16,7 @@ from llmkit.recording.cassette.yaml_writer import block
 from llmkit.recording.errors import RecordingError
 from llmkit.recording.library.checks import Finding, Severity
 from llmkit.recording.library.library import Library, committed, diff, is_failure
+from llmkit.recording.library.pruning import PLAYED, Played
 from llmkit.recording.library.summary import Bill, CassetteFile, Stats, Summary
 from llmkit.recording.scrubbing.leaks import Allowed
 
@@ -172,6 +173,7 @@ def diff_(
 @_paths
 @_json
 @_root
+@click.option("--played", type=click.Path(path_type=Path), help=f"What a run of pytest has played, if not {PLAYED}.")
 @click.option("--strict", "is_strict", is_flag=True, help="Fail on warnings, too.")
 @click.option("--max-age-days", type=float, help="Warn of older recordings (default: llmkit_max_age_days).")
 @click.option(
@@ -182,6 +184,7 @@ def check(
     context: click.Context,
     paths: tuple[Path, ...],
     root: Path | None,
+    played: Path | None,
     max_age_days: float | None,
     allow: tuple[str, ...],
     *,
@@ -191,13 +194,14 @@ def check(
     """Find everything that a build should fail on (default: ./cassettes).
 
     Broken files, secrets, orphans, colliding names and leftovers are errors; duplicates and old recordings are
-    warnings; recorded refusals are notes. No secret is shown, only its digest, by which --allow or
+    warnings; recorded refusals are notes. What the last run of pytest found to be orphans is read from .pytest_cache,
+    below the project's directory. No secret is shown, only its digest, by which --allow or
     llmkit_allowed_secrets let it be.
     """
     library = Library(*paths, root=root)
     if allow:
         library = Library(*paths, root=root, allowed=_allowed(library.allowed, allow))
-    found = library.check(max_age_days=max_age_days)
+    found = library.check(max_age_days=max_age_days, played=Played.read(played) if played else None)
     if is_json:
         as_json([rows.finding(one) for one in found])
     elif found:

@@ -83,7 +83,7 @@ def _scrubber(variables: Sequence[str]) -> Scrubber:
 @_json
 @_root
 @_dry
-@click.option("--played", type=click.Path(path_type=Path), help=f"What a run of pytest has played, such as {PLAYED}.")
+@click.option("--played", type=click.Path(path_type=Path), help=f"What a run of pytest has played, if not {PLAYED}.")
 @click.option("--yes", "is_agreed", is_flag=True, help="Don't ask.")
 @click.pass_context
 def prune(
@@ -96,9 +96,10 @@ def prune(
     is_dry: bool,
     is_agreed: bool,
 ) -> None:
-    """Delete orphans and, with --played, what a run of the tests left unplayed (default: ./cassettes).
+    """Delete orphans, and what the last run of pytest left unplayed (default: ./cassettes).
 
-    A broken file is never touched, nor one that has changed since the run.
+    What the run knew is read from .pytest_cache, below the project's directory. A broken file is never touched, nor one
+    that has changed since the run.
     """
     library = Library(*paths, root=root)
     removals = library.removals(Played.read(played) if played else None)
@@ -111,8 +112,6 @@ def prune(
         as_json([rows.removal(one, is_done=one in done) for one in removals])
     would = f"{len(removals)} would be" if is_dry else f"{len(done)} of {len(removals)} were"
     say(f"{would} pruned" if removals else "nothing to prune")
-    if not played and (library.project.root / PLAYED).exists():
-        say(f"--played {PLAYED} also prunes what the last run of pytest left unplayed")
     context.exit(0 if is_dry or len(done) == len(removals) else 1)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from llmkit.recording.interaction import Interaction
 from llmkit.recording.library.orphans import Tests
+from llmkit.recording.library.pruning import Played, orphan_of
 from llmkit.recording.library.summary import FIRST_REFUSAL, CassetteFile, Summary
 from llmkit.recording.matching.match import key
 from llmkit.recording.scrubbing import leaks
@@ -135,10 +136,10 @@ def around(paths: Iterable[Path], files: Sequence[Path]) -> Iterator[Finding]:
             yield from _leftovers(path)
 
 
-def orphans(files: Iterable[Path], tests: Tests) -> Iterator[Finding]:
-    """Name the cassettes among ``files`` that no test can play."""
+def orphans(files: Iterable[Path], tests: Tests, played: Played) -> Iterator[Finding]:
+    """Name the cassettes among ``files`` that no test can play, by the sources or by what a run has ``played``."""
     for path in files:
-        if found := tests.orphan(path):
+        if found := orphan_of(path, tests, played):
             message = f"{found.test}: {found.reason}"
             yield Finding(kind="orphan", severity=Severity.ERROR, path=path, message=message)
 

@@ -73,11 +73,17 @@ class Library:
         """Return what all cassettes come to."""
         return Stats.of(self._cassettes, self.prices.cost)
 
-    def check(self, *, max_age_days: float | None = None, scrubber: Scrubber | None = None) -> list[Finding]:
+    def check(
+        self,
+        *,
+        max_age_days: float | None = None,
+        scrubber: Scrubber | None = None,
+        played: Played | None = None,
+    ) -> list[Finding]:
         """Return everything that a build should fail on or somebody should look at, the worst first.
 
         ``max_age_days`` is that of pytest's configuration unless given. Secrets of ``scrubber``, those of the
-        environment unless given, are looked for besides what looks like one.
+        environment unless given, are looked for besides what looks like one. ``played`` is as for `removals`.
         """
         days = self.project.max_age_days if max_age_days is None else max_age_days
         scrubber = Scrubber.from_environment() if scrubber is None else scrubber
@@ -85,7 +91,7 @@ class Library:
         found = [finding for cassette in self._cassettes for finding in inspector.findings(cassette)]
         found += checks.around(self.paths, self.files)
         for path in self.files:
-            found += checks.orphans([path], self.tests_of(path))
+            found += checks.orphans([path], self.tests_of(path), self._played_of(path, played))
         return sorted(found, key=lambda one: (-one.severity, str(one.path), one.line, one.interaction))
 
     def scrub(self, scrubber: Scrubber | None = None, *, is_dry: bool = False) -> Iterator[Scrubbed | BrokenCassette]:
@@ -98,8 +104,15 @@ class Library:
                 yield error
 
     def removals(self, played: Played | None = None) -> list[Removal]:
-        """Return what nothing plays: orphans and, by the report ``played`` of a run, what it left unplayed."""
-        return [one for path in self.files for one in pruning.plan([path], tests=self.tests_of(path), played=played)]
+        """Return what nothing plays: orphans and, by the report ``played`` of a run, what it left unplayed.
+
+        It is the report of pytest's last run below the root of the project unless given.
+        """
+        return [
+            one
+            for path in self.files
+            for one in pruning.plan([path], tests=self.tests_of(path), played=self._played_of(path, played))
+        ]
 
     @cached_property
     def project(self) -> Project:
@@ -120,6 +133,19 @@ class Library:
         """Return the tests of the project that ``path`` lies in."""
         project = self._project_of(path)
         return self._tests.setdefault(project.cassettes, Tests(project))
+
+    def _played_of(self, path: Path, given: Played | None) -> Played:
+        """Return ``given``, or what the last run of the project's tests has left."""
+        if given is not None:
+            return given
+        root = self._project_of(path).root
+        if root not in self._last_runs:
+            self._last_runs[root] = Played.of_last_run(root)
+        return self._last_runs[root]
+
+    @cached_property
+    def _last_runs(self) -> dict[Path, Played]:
+        return {}
 
     @cached_property
     def _tests(self) -> dict[Path, Tests]:

@@ -130,6 +130,24 @@ class Tests:
         found = self._lost(path, *place, file) if place else self._unnamed(path, [*directories, file])
         return None if found is None or (place and self._is_named([*directories, file])) else found
 
+    def module(self, path: Path) -> Path | None:
+        """Return the test module, there or gone, that the cassette at ``path`` is of, if its place tells."""
+        place = self._place(self._parts_of(path)[:-1])
+        return place[0] if place else None
+
+    def test_of(self, path: Path) -> str:
+        """Return the node id of the test that the cassette at ``path`` is of, or its name where no module is known."""
+        *directories, file = self._parts_of(path)
+        place = self._place(directories)
+        if place is None:
+            return "/".join([*directories, file])
+        return "::".join([place[0].relative_to(self.project.root).as_posix(), *place[1], *_parts(file)])
+
+    def _parts_of(self, path: Path) -> tuple[str, ...]:
+        path = path.absolute()
+        is_inside = path.is_relative_to(self.project.cassettes)
+        return (path.relative_to(self.project.cassettes) if is_inside else Path(path.name)).with_suffix("").parts
+
     def source(self, module: Path) -> TestSource | None:
         """Return the tests of ``module``, or None if it can't be read."""
         if module not in self._modules:

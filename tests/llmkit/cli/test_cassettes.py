@@ -390,11 +390,43 @@ def test_prune_takes_out_what_a_run_left_unplayed(run: Run, orphan: Path, tmp_pa
     facts = {"root": str(tmp_path), "cassettes": {str(path): {"sha256": digest, "unplayed": [1]}}, "orphans": []}
     report.write_text(json.dumps(facts))
 
-    assert f"--played {report}" in run("prune").stderr
-    result = run("prune", "--played", str(report), "--yes", "--json")
+    assert "#2    cassettes/test_x/test_a.yaml  unplayed" in run("prune", "--dry-run").stdout
+    report.rename("elsewhere")
+    assert run("prune", "--dry-run").stderr == "nothing to prune\n"
+    result = run("prune", "--played", "elsewhere", "--yes", "--json")
 
     assert [(one["interactions"], one["done"]) for one in json.loads(result.stdout)] == [([2], True)]
     assert cassette.load(path) == [chat("a")]
+
+
+@pytest.fixture
+def renamed(run: Run, tmp_path: Path) -> Path:
+    """The cassette of a parameter that is no more, which only a run could find; the last one did."""
+    Path("test_x.py").write_text("def test_a(word): ...\n")
+    path = save("cassettes/test_x/test_a[old].yaml", chat())
+    report = Path(".pytest_cache/v/llmkit/played")
+    report.parent.mkdir(parents=True)
+    report.write_text(json.dumps({"root": str(tmp_path), "cassettes": {}, "orphans": [str(path)]}))
+    return path
+
+
+def test_what_the_last_run_found_to_be_an_orphan_is_checked_and_pruned(run: Run, renamed: Path) -> None:
+    checked = run("check")
+    why = "test_x.py::test_a[old]: the last run of pytest had no such test"
+    assert (checked.exit_code, f"error  orphan    {why}" in checked.stdout) == (1, True)
+
+    pruned = run("prune", "--yes")
+    assert (pruned.exit_code, renamed.exists()) == (0, False)
+    assert f"orphan of {why}" in pruned.stdout
+
+
+@pytest.mark.parametrize("name", ["test_x.py", "cassettes/test_x/test_a[old].yaml"])
+def test_what_has_changed_since_the_last_run_is_no_orphan_by_it(run: Run, renamed: Path, name: str) -> None:
+    later = Path(".pytest_cache/v/llmkit/played").stat().st_mtime + 1
+    os.utime(name, (later, later))
+
+    assert run("check").exit_code == 0
+    assert run("prune").stderr == "nothing to prune\n"
 
 
 def test_merge_and_split_undo_each_other(run: Run) -> None:
