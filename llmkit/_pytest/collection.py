@@ -34,6 +34,15 @@ class Collection:
         self._collected: set[str] = set()
         self._not_collected: set[str] = set()
 
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Learn where the configuration lets tests be."""
+        config = session.config
+        is_here = config.invocation_params.dir == config.rootpath
+        source = config.args_source
+        self.inventory.is_by_command = source is source.ARGS or (source is source.INVOCATION_DIR and not is_here)
+        self.inventory.test_files = tuple(config.getini("python_files"))
+        self.inventory.not_entered = tuple(config.getini("norecursedirs"))
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(
         self, session: pytest.Session, items: list[pytest.Item]

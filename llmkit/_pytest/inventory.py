@@ -6,6 +6,7 @@ it does not judge.
 
 from __future__ import annotations
 
+import fnmatch
 import functools
 import hashlib
 import json
@@ -27,8 +28,8 @@ from llmkit.recording.tape import Tape
 _Facts = dict[str, Any]
 
 _MERGED = ("modules", "shared", "opened", "chosen", "spared", "naming", "alike")
-_TEST_FILE = re.compile(r"test_.*\.py|.*_test\.py")
-_NEVER_COLLECTED = frozenset({"__pycache__", "build", "dist", "node_modules", "venv"})
+_NEVER_COLLECTED = ("__pycache__",)
+_VIRTUAL = "pyvenv.cfg"
 
 
 @dataclass(slots=True)
@@ -39,8 +40,9 @@ class Inventory:
     collected whole; ``shared`` the cassettes with a name or of a wider scope, ``spared`` those in which recordings may
     be unplayed, ``naming`` the tests that name theirs, ``alike`` those whose cassettes may be one file. ``played`` has
     the digests of what was played of a shared cassette. ``chosen`` are the places that were to be looked at,
-    ``is_partial`` says that tests were left out otherwise. ``passed`` and ``failed`` are the tests of all processes,
-    and don't travel.
+    ``is_partial`` says that tests were left out otherwise. What follows doesn't travel: ``passed`` and ``failed`` are
+    the tests of all processes; ``is_by_command`` says that the command line named places, not the configuration;
+    ``test_files`` and ``not_entered`` are pytest's patterns of files and of directories.
     """
 
     cassettes: Path
@@ -57,6 +59,9 @@ class Inventory:
     is_partial: bool = False
     passed: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
+    is_by_command: bool = True
+    test_files: tuple[str, ...] = ("test_*.py", "*_test.py")
+    not_entered: tuple[str, ...] = ()
 
     def facts(self) -> _Facts:
         """Return plain values, fit to travel."""
@@ -99,7 +104,9 @@ class Inventory:
         """Yield the cassettes that no test plays any more, each with the test that it was of."""
         known = {*self.tests, *self.opened, *self.shared}
         for path in self.files():
-            if str(path) not in known and self._is_lost(path) and (self._all_passed() or not self._is_named(path)):
+            if str(path) in known or not self._is_lost(path):
+                continue
+            if (self._all_passed() and self._saw_every_file()) or not self._is_named(path):
                 yield path, self._test_of(path)
 
     def _is_lost(self, path: Path) -> bool:
@@ -111,7 +118,7 @@ class Inventory:
         if self.is_partial or any(module.exists() for module in modules):
             return False
         if is_of_scope and (not modules or modules[0].with_suffix("").is_dir()):
-            return self._all_passed()
+            return self._all_passed() and self._saw_every_file()
         if cassette_paths.is_from_outside(path, self.cassettes):
             return False
         return self._saw(modules[0]) if modules else self._saw_everything()
@@ -124,15 +131,29 @@ class Inventory:
     def _is_named(self, path: Path) -> bool:
         """Tell whether a test file has the name of this cassette in it: a test that did not run may open it."""
         named = re.compile(rf"""["'/]{re.escape(path.stem)}(\.yaml)?["']""")
-        files = {*_test_files(self.root), *map(Path, self.modules)}
+        files = {*self._files_of_tests(), *map(Path, self.modules)}
         return any(named.search(one.read_text(encoding="utf-8", errors="replace")) for one in files if one.is_file())
 
     def _saw(self, path: Path) -> bool:
         return not self.chosen or any(path.is_relative_to(place) for place in self.chosen)
 
     def _saw_everything(self) -> bool:
-        """Tell whether no test file was left out by what the command line named."""
-        return not self.chosen or all(map(self._saw, _test_files(self.root)))
+        """Tell whether no test file was left out by what the command line named, if it named anything."""
+        return not self.is_by_command or self._saw_every_file()
+
+    def _saw_every_file(self) -> bool:
+        """Tell whether no test file of the project was left out, not even one that the configuration leaves out."""
+        return not self.chosen or all(map(self._saw, self._files_of_tests()))
+
+    def _files_of_tests(self) -> Iterator[Path]:
+        """Yield the files below the root that pytest would collect by their names."""
+        patterns = (*self.not_entered, *_NEVER_COLLECTED)
+        for directory, below, names in os.walk(self.root):
+            places = {name: Path(directory, name) for name in (*below, *names)}
+            below[:] = [
+                name for name in below if not _fits(places[name], patterns) and not (places[name] / _VIRTUAL).exists()
+            ]
+            yield from (places[name] for name in names if _fits(places[name], self.test_files))
 
     def _test_of(self, path: Path) -> str:
         modules = cassette_paths.modules_of(path, self.cassettes, self.root)
@@ -147,14 +168,16 @@ class Inventory:
         """Yield the shared cassettes with what no test has played, where all that could play it ran and passed."""
         passed = passed & self.passed - self.failed
         for name in sorted(self.shared - self.spared if not self.is_partial and self._saw_everything() else ()):
-            if self._users_of(name) <= passed and (unplayed := self._unplayed_of(name)):
+            if self._users_of(name) <= passed and (unplayed := self._unplayed_of(name, passed)):
                 yield Path(name), unplayed
 
-    def _unplayed_of(self, name: str) -> list[tuple[int, Interaction]]:
+    def _unplayed_of(self, name: str, passed: set[str]) -> list[tuple[int, Interaction]]:
         try:
             stored = Tape(Path(name)).interactions
         except BrokenCassette:
             return []  # its tests have failed
+        if not all(one.test in passed or self._is_gone(one.test) for one in stored if one.test):
+            return []
         played = self.played[name]
         # two workers that find nothing may both record the same request: only the first of these is ever played
         twins = {_asked(one): one.test for one in reversed(stored) if digest(one) in played}
@@ -163,6 +186,14 @@ class Inventory:
             for place, one in enumerate(stored)
             if digest(one) not in played and twins.get(_asked(one), one.test) == one.test
         ]
+
+    def _is_gone(self, test: str) -> bool:
+        """Tell whether the file of ``test`` is gone, or was collected whole without the function of that name."""
+        module, function = self.root / test.partition("::")[0], _function_of(test)
+        if not module.exists():
+            return True
+        collected = {_function_of(one) for tests in self.tests.values() for one in tests}
+        return str(module) in self.modules and function not in collected
 
     def _users_of(self, name: str) -> set[str]:
         """Return the tests that could play the shared cassette ``name``: of a wider scope, all that are in it."""
@@ -173,11 +204,19 @@ class Inventory:
         return {one for one in every if one.replace(".py::", "/").replace("::", "/").startswith(f"{scope}/")} or every
 
 
-def _test_files(root: Path) -> Iterator[Path]:
-    """Yield the files below ``root`` that pytest would collect by their names."""
-    for directory, below, names in os.walk(root):
-        below[:] = [one for one in below if not one.startswith(".") and one not in _NEVER_COLLECTED]
-        yield from (Path(directory, name) for name in names if _TEST_FILE.fullmatch(name))
+def _fits(path: Path, patterns: tuple[str, ...]) -> bool:
+    """Tell whether ``path`` is of one of ``patterns``, as pytest reads them: one without a slash is of the name."""
+    return any(
+        fnmatch.fnmatch(str(path), pattern if pattern.startswith(os.sep) else f"*{os.sep}{pattern}")
+        if os.sep in pattern
+        else fnmatch.fnmatch(path.name, pattern)
+        for pattern in patterns
+    )
+
+
+def _function_of(test: str) -> str:
+    """Return the id of a test without its parameters."""
+    return test.partition("[")[0]
 
 
 def digest(interaction: Interaction) -> str:

@@ -454,3 +454,46 @@ def test_a_fixture_that_no_run_test_set_up_keeps_its_recordings(project: Project
             assert (result.ret, is_clean(result)) == (0, True)
         assert len(cassette.load(project.path / path / f"{name}.yaml")) == 2
         (project.path / path / f"{name}.yaml").unlink()
+
+
+def test_test_files_have_the_names_that_the_project_gives_them(project: Project, server: MockServer) -> None:
+    (project.path / "tox.ini").write_text("[pytest]\npythonpath = .\npython_files = tests.py check_*.py\n")
+    text = "import pytest\nfrom app import ask\n@pytest.mark.cassette('shared')\ndef test_{0}(): ask('{0}')\n"
+    recorded(project, server, check_a=text.format("a"), check_b=text.format("b"))
+    shared = project.path / "cassettes/shared.yaml"
+    for test, recordings in (("def test_a(): pass\n", 2), (text.format("a"), 2)):
+        project.write(check_a=test)
+        project.use(server)
+        for options in (["check_a.py"], ["check_a.py", "--record"]):
+            result = project.run(*options)
+            assert (result.ret, is_clean(result)) == (0, True)
+            assert len(cassette.load(shared)) == recordings
+
+
+def test_a_shared_cassette_is_judged_by_what_all_have_done_that_recorded_into_it(
+    project: Project, server: MockServer
+) -> None:
+    text = "import pytest\nfrom app import ask\n@pytest.mark.cassette('shared')\ndef {0}(): ask('{0}')\n"
+    odd = text.format("test_odd")
+    (project.path / "odd.py").write_text(odd)
+    recorded(project, server, test_it=text.format("test_one"))
+    project.use(server)
+    assert project.run("--record", "odd.py").ret == 0
+    for options in ([], ["--record"], ["test_it.py"], ["test_it.py", "--record"]):
+        result = project.run(*options)
+        assert (result.ret, is_clean(result)) == (0, True)
+    assert len(cassette.load(project.path / "cassettes/shared.yaml")) == 2
+    (project.path / "odd.py").unlink()
+    assert not is_clean(project.run())
+
+
+def test_a_test_file_outside_of_testpaths_does_not_end_the_judgement(project: Project, server: MockServer) -> None:
+    (project.path / "tests").mkdir()
+    (project.path / "tox.ini").write_text("[pytest]\npythonpath = .\ntestpaths = tests\n")
+    text = "import pytest\nfrom app import ask\npytestmark = pytest.mark.cassette('shared')\ndef test_one(): ask()\n"
+    (project.path / "tests/test_it.py").write_text(text + "def test_two(): ask('two')\n")
+    recorded(project, server, test_stray="def test_stray(): pass\n")
+    (project.path / "tests/test_it.py").write_text(text)
+    result = project.run()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["unplayed: *cassettes/shared.yaml*"])

@@ -129,7 +129,7 @@ def test_a_marker_takes_ignore_paths_and_aliases(project: Project, server: MockS
         ("'../x'", "'../x' does not name a file below the directory of the cassettes"),
         ("'.review/x'", "'.review/x' does not name a file *"),
         ("'/x'", "'/x' does not name a file *"),
-        ("allow='unplaid'", "'unplaid' is nothing that can be allowed: expected some of unplayed, orphans, *"),
+        ("allow='unplaid'", "'unplaid' is nothing that can be allowed: expected some of unplayed, collisions, *"),
         ("replay_speed=-1", "*-1*"),
     ],
 )
