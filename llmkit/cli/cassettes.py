@@ -10,7 +10,7 @@ import click
 
 from llmkit.cli import conversations, rows
 from llmkit.cli.changes import COMMANDS
-from llmkit.cli.display import age, as_json, cost, count, dollars, harmless, out, say, size, some, styled, table
+from llmkit.cli.display import age, as_json, cost, count, dollars, harmless, out, say, shown, size, some, styled, table
 from llmkit.recording.cassette import load
 from llmkit.recording.cassette.yaml_writer import block
 from llmkit.recording.errors import RecordingError
@@ -46,7 +46,7 @@ class _Group(click.Group):
         except BrokenPipeError:
             raise  # whoever reads has seen enough; click ends quietly
         except (RecordingError, OSError) as error:
-            raise _Failure(str(error)) from None
+            raise _Failure(shown(error)) from None
 
 
 @click.group(cls=_Group)
@@ -98,11 +98,20 @@ def _row(one: Summary) -> list[Any]:
     bill = one.bill
     refusals = styled(f"{one.refusals}" if one.refusals else "", "yellow")
     tokens = (f"{bill.tokens_in:,}", f"{bill.tokens_out:,}")
-    return [f"{bill.calls:,}", *tokens, cost(bill), size(one.size), age(one), refusals, some(one.models), str(one.path)]
+    return [
+        f"{bill.calls:,}",
+        *tokens,
+        cost(bill),
+        size(one.size),
+        age(one),
+        refusals,
+        some(one.models),
+        shown(one.path),
+    ]
 
 
 def _broken_row(one: Summary) -> list[Any]:
-    return ["-", "-", "-", "-", size(one.size), age(one), "", styled("broken", "red"), str(one.path)]
+    return ["-", "-", "-", "-", size(one.size), age(one), "", styled("broken", "red"), shown(one.path)]
 
 
 def _complain_of_broken(context: click.Context, found: list[CassetteFile]) -> None:
@@ -227,10 +236,10 @@ def _show_findings(found: list[Finding]) -> None:
         same.append(f"line {one.line}" if one.line else f"#{one.interaction}" if one.interaction else "")
     for path, about in by_path.items():
         lines = [
-            ["", styled(str(severity), _STYLES[severity]), kind, some(where, 3), harmless(message)]
+            ["", styled(str(severity), _STYLES[severity]), kind, some(where, 3), shown(message)]
             for (severity, kind, message), where in about.items()
         ]
-        out(styled(str(path), "bold"), table(*[""] * 5, rows=lines, left=("",), header=False))
+        out(styled(shown(path), "bold"), table(*[""] * 5, rows=lines, left=("",), header=False))
 
 
 @cassettes.command(short_help="Add them up, and say what a replay saves.")
@@ -270,7 +279,7 @@ def _show_stats(found: Stats) -> None:
     out(facts_table, "", _bills("surface", found.by_surface), "", _bills("model", found.by_model), "")
     statuses = [(str(status), f"{calls:,}") for status, calls in found.by_status]
     out(table("status", "calls", rows=statuses, left=("status",)), "")
-    out(table("size", "largest", rows=[(size(one.size), str(one.path)) for one in found.largest], left=("largest",)))
+    out(table("size", "largest", rows=[(size(one.size), shown(one.path)) for one in found.largest], left=("largest",)))
 
 
 def _bills(name: str, bills: tuple[tuple[str, Bill], ...]) -> Any:

@@ -11,7 +11,7 @@ import click
 from rich.text import Text
 
 from llmkit.cli import rows
-from llmkit.cli.display import as_json, count, out, say, styled, table
+from llmkit.cli.display import as_json, count, out, say, shown, styled, table
 from llmkit.recording.cassette.vcr_format import Spelling
 from llmkit.recording.errors import BrokenCassette, RecordingError
 from llmkit.recording.library import migration, pruning
@@ -50,11 +50,14 @@ def scrub(
     """
     done = list(Library(*paths).scrub(_scrubber(secret_env), is_dry=is_dry))
     scrubbed = [one for one in done if isinstance(one, Scrubbed)]
-    places = [(str(one.path), f"#{number}", where) for one in scrubbed for number, where in one.places]
+    places = [(shown(one.path), f"#{number}", shown(where)) for one in scrubbed for number, where in one.places]
     if is_json:
         as_json(
             [
-                {"path": str(one.path), "places": [{"interaction": n, "where": where} for n, where in one.places]}
+                {
+                    "path": shown(one.path),
+                    "places": [{"interaction": n, "where": shown(where)} for n, where in one.places],
+                }
                 for one in scrubbed
             ]
         )
@@ -116,7 +119,11 @@ def prune(
 
 
 def _removal_row(one: Removal) -> tuple[str, str, str]:
-    return "the file" if one.is_whole else f"#{', #'.join(map(str, one.interactions))}", str(one.path), one.reason
+    return (
+        "the file" if one.is_whole else f"#{', #'.join(map(str, one.interactions))}",
+        shown(one.path),
+        shown(one.reason),
+    )
 
 
 def _ask(number: int) -> None:
@@ -136,7 +143,7 @@ def merge(target: Path, paths: tuple[Path, ...], *, is_json: bool, force: bool, 
     files = Library(*paths).files
     number = merge_into(target, files, keep_duplicates=keep_duplicates, force=force)
     if is_json:
-        as_json({"path": str(target), "calls": number})
+        as_json({"path": shown(target), "calls": number})
     say(f"{target} holds {count(number, 'interaction')} of {count(len(files), 'cassette')}")
 
 
@@ -156,11 +163,14 @@ def split(path: Path, directory: Path, by: By, *, is_json: bool, force: bool) ->
     """Write the interactions of FILE into several files in DIR."""
     written = split_into(path, directory, by=by, force=force)
     if is_json:
-        as_json([{"path": str(target), "calls": number} for target, number in written.items()])
+        as_json([{"path": shown(target), "calls": number} for target, number in written.items()])
     else:
         out(
             table(
-                "calls", "path", rows=[(str(number), str(target)) for target, number in written.items()], left=("path",)
+                "calls",
+                "path",
+                rows=[(str(number), shown(target)) for target, number in written.items()],
+                left=("path",),
             )
         )
     say(f"{path} stays as it is")
@@ -257,16 +267,16 @@ def _tell(outcomes: Sequence[Outcome], *, is_json: bool, is_dry: bool) -> None:
 
 def _outcome_row(one: Outcome) -> list[str | Text]:
     if one.problem:
-        return ["", str(one.step.source), styled("not written, see below", "red")]
-    return [str(one.interactions or ""), str(one.step.source), _target(one.step)]
+        return ["", shown(one.step.source), styled("not written, see below", "red")]
+    return [str(one.interactions or ""), shown(one.step.source), shown(_target(one.step))]
 
 
 def _target(step: Step) -> str:
-    where = "" if step.target is None else "(in place)" if step.target == step.source else _shown(step.target)
+    where = "" if step.target is None else "(in place)" if step.target == step.source else _from_here(step.target)
     return "; ".join(part for part in (where, step.note) if part)
 
 
-def _shown(path: Path) -> str:
+def _from_here(path: Path) -> str:
     """Return ``path`` from here on, as the paths are that were typed."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 

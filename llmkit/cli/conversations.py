@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from rich.text import Text
 
-from llmkit.cli.display import dollars, harmless, out, styled
+from llmkit.cli.display import dollars, harmless, out, shown, styled
 from llmkit.recording.interaction import Interaction
 from llmkit.recording.library.comparison import Change
 from llmkit.recording.library.summary import FIRST_REFUSAL, CassetteFile
@@ -30,7 +30,7 @@ def show(chosen: Sequence[tuple[CassetteFile, int, Interaction]], prices: Prices
     for cassette, number, one in chosen:
         if cassette.path != path:
             path = cassette.path
-            out(styled(str(path), "bold"), "")
+            out(styled(shown(path), "bold"), "")
         out(*_head(number, one, prices))
         conversation = render(one)
         out(*(line for turn in conversation.asked for line in _turn(turn)))
@@ -45,7 +45,7 @@ def _head(number: int, one: Interaction, prices: Prices) -> Iterator[Text]:
     parts = [f"{told.status}", model]
     if usage.model:
         parts += [f"{usage.prompt_tokens:,} in, {usage.completion_tokens:,} out", dollars(prices.cost(usage))]
-    parts += [one.recorded_at, one.test]
+    parts += [one.recorded_at, shown(one.test)]
     yield styled(f"{number}  {one.request.method} {harmless(one.request.uri)}", "bold")
     style = "red" if told.status >= FIRST_REFUSAL else "dim"
     yield styled("   " + " · ".join(harmless(part) for part in parts if part), style)

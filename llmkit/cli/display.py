@@ -14,6 +14,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from llmkit.recording.library.masking import masked
 from llmkit.recording.library.summary import Bill, Summary
 
 _UNBOUNDED = 100_000  # columns: nothing is cut, what is too long for a terminal goes on in its next line
@@ -32,8 +33,8 @@ def out(*parts: RenderableType) -> None:
 
 
 def say(message: str) -> None:
-    """Say ``message`` to whoever runs the command, on stderr."""
-    click.echo(message, err=True)
+    """Say ``message`` to whoever runs the command, on stderr, without a secret that it has got hold of."""
+    click.echo(shown(message), err=True)
 
 
 def as_json(value: Any) -> None:
@@ -67,6 +68,11 @@ def styled(text: str, style: str) -> Text:
 def harmless(text: str) -> str:
     """Return ``text`` without what would steer a terminal."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
+
+
+def shown(about: object) -> str:
+    """Return a path, the name of a test or what is wrong with a file as it may be shown: without a secret in it."""
+    return harmless(masked(str(about)))
 
 
 def count(number: int, noun: str) -> str:

@@ -1,4 +1,4 @@
-"""What ``--json`` prints: the values of `llmkit.recording` as objects of plain values."""
+"""What ``--json`` prints: the values of `llmkit.recording` as plain ones; no path and no message holds a secret."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from llmkit.recording.interaction import Interaction
 from llmkit.recording.library.checks import Finding
 from llmkit.recording.library.comparison import Change
+from llmkit.recording.library.masking import masked
 from llmkit.recording.library.migration import Outcome
 from llmkit.recording.library.pruning import Removal
 from llmkit.recording.library.summary import Bill, CassetteFile, Stats, Summary
@@ -20,7 +21,7 @@ from llmkit.recording.replies.conversation import Turn, facts, render
 def summary(one: Summary) -> dict[str, Any]:
     """Return a row of ``ls``; a file that is broken has ``problem`` and ``line``."""
     row = {
-        "path": str(one.path),
+        "path": masked(str(one.path)),
         **bill(one.bill),
         "models": list(one.models),
         "size": one.size,
@@ -29,7 +30,7 @@ def summary(one: Summary) -> dict[str, Any]:
         "age_days": round(one.age_days, 2),
         "refusals": one.refusals,
     }
-    return row | ({"problem": one.problem.problem, "line": one.problem.line} if one.problem else {})
+    return row | ({"problem": masked(one.problem.problem), "line": one.problem.line} if one.problem else {})
 
 
 def bill(one: Bill) -> dict[str, Any]:
@@ -57,7 +58,7 @@ def stats(one: Stats) -> dict[str, Any]:
         "by_status": {str(status): calls for status, calls in one.by_status},
         "oldest": summary(one.oldest) if one.oldest else None,
         "newest": summary(one.newest) if one.newest else None,
-        "largest": [{"path": str(of.path), "size": of.size} for of in one.largest],
+        "largest": [{"path": masked(str(of.path)), "size": of.size} for of in one.largest],
     }
 
 
@@ -66,10 +67,10 @@ def finding(one: Finding) -> dict[str, Any]:
     return {
         "severity": str(one.severity),
         "kind": one.kind,
-        "path": str(one.path),
+        "path": masked(str(one.path)),
         "line": one.line,
         "interaction": one.interaction,
-        "message": one.message,
+        "message": masked(one.message),
     }
 
 
@@ -77,7 +78,7 @@ def interaction(cassette: CassetteFile, number: int, one: Interaction) -> dict[s
     """Return one interaction of ``show``: its facts, and who said what."""
     told, conversation = facts(one), render(one)
     return {
-        "path": str(cassette.path),
+        "path": masked(str(cassette.path)),
         "interaction": number,
         "method": one.request.method,
         "uri": one.request.uri,
@@ -87,7 +88,7 @@ def interaction(cassette: CassetteFile, number: int, one: Interaction) -> dict[s
         "served_model": told.served,
         "usage": asdict(told.usage),
         "recorded_at": one.recorded_at,
-        "test": one.test,
+        "test": masked(one.test),
         "ended": conversation.ended,
         "asked": list(map(_turn, conversation.asked)),
         "replied": list(map(_turn, conversation.replied)),
@@ -109,8 +110,8 @@ def change(one: Change) -> dict[str, Any]:
 def removal(one: Removal, *, is_done: bool) -> dict[str, Any]:
     """Return one file that ``prune`` deletes, or takes ``interactions`` out of."""
     return {
-        "path": str(one.path),
-        "reason": one.reason,
+        "path": masked(str(one.path)),
+        "reason": masked(one.reason),
         "interactions": list(one.interactions),
         "deletes_file": one.is_whole,
         "done": is_done,
@@ -120,12 +121,12 @@ def removal(one: Removal, *, is_done: bool) -> dict[str, Any]:
 def outcome(one: Outcome) -> dict[str, Any]:
     """Return what ``migrate`` made of one file."""
     return {
-        "source": str(one.step.source),
-        "target": str(one.step.target) if one.step.target else None,
+        "source": masked(str(one.step.source)),
+        "target": masked(str(one.step.target)) if one.step.target else None,
         "interactions": one.interactions,
-        "note": one.step.note,
+        "note": masked(one.step.note),
         "lost": list(one.lost),
-        "problem": str(one.problem) if one.problem else None,
+        "problem": masked(str(one.problem)) if one.problem else None,
     }
 
 

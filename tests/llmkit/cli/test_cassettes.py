@@ -270,6 +270,38 @@ def test_check_fails_on_errors_and_never_prints_a_secret(run: Run) -> None:
     assert result.stderr == "checked 2 cassettes: 4 errors, 0 warnings, 0 notes\n"
 
 
+@pytest.fixture
+def telling(run: Run) -> str:
+    """A directory whose files have a key in their names, in a test's name, and where they are broken."""
+    Path("test_x.py").write_text("")
+    save(f"cassettes/test_x/test_a[{KEY}].yaml", chat(test=f"test_x.py::test_a[{KEY}]"))
+    save("cassettes/plain.yaml", chat())
+    entry = Path("cassettes/plain.yaml").read_text()
+    Path("cassettes/number.yaml").write_text(entry.replace("code: 200", f"code: {KEY}"))
+    Path("cassettes/tag.yaml").write_text(entry.replace("code: 200", f"code: !{KEY} 200"))
+    return "cassettes"
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+@pytest.mark.parametrize(
+    "command",
+    [["ls"], ["stats"], ["show"], ["check"], ["scrub", "--dry-run"], ["migrate", "--dry-run"], ["prune", "--dry-run"]],
+)
+def test_no_command_shows_a_secret_of_a_name_or_an_error(
+    run: Run, telling: str, command: list[str], form: list[str]
+) -> None:
+    result = run(*command, telling, *form)
+
+    assert KEY[8:20] not in result.output
+    assert "cassettes/" in result.output
+
+
+def test_no_error_of_a_command_shows_a_secret(run: Run) -> None:
+    result = run("ls", f"{KEY}.yaml")
+
+    assert (result.exit_code, KEY[8:] in result.output) == (2, False)
+
+
 def test_check_lets_be_what_is_allowed(run: Run) -> None:
     save("cassettes/a.yaml", chat(f"use {KEY}"))
     (leak,) = find(chat(f"use {KEY}"))

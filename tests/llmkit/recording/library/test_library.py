@@ -36,8 +36,8 @@ def kinds(found: list[Finding]) -> list[tuple[str, str]]:
     return [(str(one.severity), one.kind) for one in found]
 
 
-def check(*paths: Path, **options: float) -> list[Finding]:
-    return Library(*paths).check(scrubber=NOTHING_KNOWN, **options)
+def check(*paths: Path, max_age_days: float | None = None) -> list[Finding]:
+    return Library(*paths).check(scrubber=NOTHING_KNOWN, max_age_days=max_age_days)
 
 
 # Finding files
