@@ -16,6 +16,10 @@ class CassetteMiss(errors.CassetteMiss, _Failed):  # type: ignore[misc,valid-typ
     """A request that the cassette doesn't hold."""
 
 
+class CassetteMissInPool(CassetteMiss, errors.CassetteMissInPool):
+    """A miss in a worker of a pool."""
+
+
 class NetworkSealed(errors.NetworkSealed, _Failed):  # type: ignore[misc,valid-type]  # as above
     """Traffic that would have left the machine."""
 

@@ -160,7 +160,10 @@ class Harness:
         if outcomes.get(call.when) != "failed":  # each subtest that failed has a report, and the last says "passed"
             outcomes[call.when] = outcome
         if call.when == "teardown" and self._tape is not None:
-            report.llmkit = self._facts(item, self._tape)  # type: ignore[attr-defined]  # pytest lets reports carry facts
+            try:
+                report.llmkit = self._facts(item, self._tape)  # type: ignore[attr-defined]  # pytest lets reports carry facts
+            except Exception as error:  # it would end the whole run: the test fails instead
+                report.outcome, report.longrepr = "failed", f"{type(error).__name__}: {error}"
             self._tape = None
         return report
 
@@ -280,6 +283,8 @@ class Harness:
         self._note_played(tape)
 
     def _note_played(self, tape: Tape) -> None:
+        if tape.was_forked:
+            self.inventory.spared.add(str(tape.path))
         if tape.played or tape.path.exists():
             self.inventory.shared.add(str(tape.path))
             self.inventory.played[str(tape.path)] |= {digest(one) for one in tape.played}
@@ -293,6 +298,8 @@ class Harness:
 
     def _unrecorded(self) -> list[BaseException]:
         self._seal.refused_children()
+        if self._tape is not None:
+            self._tape.misses += self.tapes.missed_by_children()
         misses = (miss for tape in self._tapes() for miss in tape.misses)
         return [*misses, *self._seal.refused, *self.tapes.refused_to_send]
 

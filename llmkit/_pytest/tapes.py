@@ -9,13 +9,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from llmkit._pytest.failures import BudgetReached, CassetteMiss
+from llmkit._pytest.failures import BudgetReached, CassetteMiss, CassetteMissInPool
 from llmkit._pytest.inventory import Inventory, Opened
 from llmkit._pytest.settings import Settings, Wishes
 from llmkit.recording.addresses import Address
 from llmkit.recording.errors import BrokenCassette
 from llmkit.recording.interaction import Interaction
 from llmkit.recording.manner import Manner, Scope
+from llmkit.recording.sealing.report import Report
 from llmkit.recording.take import Asked
 from llmkit.recording.tape import Tape
 
@@ -42,11 +43,16 @@ class Tapes:
         self.allowed: set[Address] = set()
         self.before_sending: list[Callable[[Asked], None]] = []
         self.after_recording: list[Callable[[Asked, Interaction], None]] = []
+        self.of_children = Report()
         self.is_budget_reached = False
         self.refused_to_send: list[BaseException] = []
 
     def _passes(self, address: Address) -> bool:
         return address in self.allowed or address.host in self._settings.hosts
+
+    def missed_by_children(self) -> list[CassetteMiss]:
+        """Return what forked children missed since this was last asked."""
+        return [CassetteMiss(f"in the child process {process}: {what}") for process, what in self.of_children.unread()]
 
     def begin(self) -> None:
         """Look which cassettes are there before the first test."""
@@ -62,6 +68,8 @@ class Tapes:
             since=self._began_at,
             remedy=f"pytest --record {shlex.quote(nodeid)}" if nodeid else "pytest --record",
             miss=CassetteMiss,
+            miss_in_pool=CassetteMissInPool,
+            tell_of_miss=self.of_children.add,
             test=test,
             allowed_secrets=self._settings.allowed_secrets,
             is_refusal_expected=self._is_refusal_expected,

@@ -43,6 +43,11 @@ class Deck:
         with self._lock:
             self._tapes = (*self._tapes, tape)
 
+    def note_fork(self) -> None:
+        """Let the tapes that are in know that this process was forked: its child plays them too, on copies."""
+        for tape in self._tapes:
+            tape.was_forked = True
+
     def take_out(self, tape: Tape) -> None:
         """Let the tape play that played before ``tape``."""
         _of_context.set(_without(_of_context.get(), tape))

@@ -7,6 +7,7 @@
     BaseException
      └─ Unrecorded              the test asked for something that replay cannot give
          ├─ CassetteMiss        an HTTP request that the cassette doesn't hold
+         │   └─ CassetteMissInPool   the same, where only an Exception gets out
          └─ NetworkSealed       any other traffic that would have left the machine
 
 ``Unrecorded`` is no ``Exception`` on purpose: an application (or an SDK) that retries, wraps or logs every
@@ -51,6 +52,10 @@ class Unrecorded(BaseException):
 
 class CassetteMiss(Unrecorded):
     """A request that the cassette doesn't hold; the message names the request and the nearest recording."""
+
+
+class CassetteMissInPool(CassetteMiss, Exception):
+    """A miss in a worker of a `multiprocessing.pool`, which any error but an ``Exception`` hangs for ever."""
 
 
 class NetworkSealed(Unrecorded):

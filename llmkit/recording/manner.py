@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from llmkit.recording.addresses import Address, Provider
-from llmkit.recording.errors import CassetteMiss
+from llmkit.recording.errors import CassetteMiss, CassetteMissInPool
 from llmkit.recording.interaction import Interaction
 from llmkit.recording.matching import match
 from llmkit.recording.scrubbing import leaks
@@ -56,7 +56,8 @@ class Manner:
 
     ``speed`` is that of a replay: 0 is at once, 1 as it was recorded, 2 twice as fast. What was recorded ``since`` (a
     date as in `Interaction`) is of this run: mode ``all`` plays it instead of recording it once more. ``remedy`` is the
-    command that records what is missing, ``miss`` the error to raise for that. ``test`` is written beside what is
+    command that records what is missing, ``miss`` the error to raise for that, and ``miss_in_pool`` in a
+    `multiprocessing.pool`; ``tell_of_miss`` is called for one in a forked child. ``test`` is written beside what is
     recorded to a cassette that several tests share. ``allowed_secrets`` may be written though they look like some.
     ``before_sending`` may raise, and then nothing is sent; ``after_recording`` is told what came of it. A refusal that
     comes while ``is_refusal_expected`` is not among `Tape.refused`. ``elsewhere`` names other cassettes that hold a
@@ -69,6 +70,8 @@ class Manner:
     since: str = ""
     remedy: str = "use_cassette(…, record='new_episodes')"
     miss: type[CassetteMiss] = CassetteMiss
+    miss_in_pool: type[CassetteMiss] = CassetteMissInPool
+    tell_of_miss: Callable[[str], None] = lambda _: None
     test: str = ""
     allowed_secrets: Allowed = leaks.NOTHING
     is_refusal_expected: Callable[[], bool] = lambda: False

@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import ParamSpec, TypeVar, cast
 
@@ -55,11 +56,14 @@ class use_cassette(AbstractContextManager[Tape]):  # noqa: N801 - it is used lik
         self._blocks: list[tuple[Tape, ExitStack]] = []
 
     def __enter__(self) -> Tape:
-        tape = Tape(self._path, mode=self._record, manner=self._manner)
+        outer = _deck.tape
+        tape = Tape(self._path, mode=self._record, manner=_inside(outer, self._manner))
         tape.check()
         with ExitStack() as block:
             if tape.mode == "none":
                 block.enter_context(dummies(os.environ))
+            if outer is not None:
+                block.callback(lambda: outer.ledger.add(tape.ledger.facts()))
             block.enter_context(playing(tape))
             self._blocks.append((tape, block.pop_all()))
         return tape
@@ -98,6 +102,18 @@ class use_cassette(AbstractContextManager[Tape]):  # noqa: N801 - it is used lik
                 return await function(*args, **kwargs)
 
         return called
+
+
+def _inside(outer: Tape | None, manner: Manner) -> Manner:
+    """Return ``manner`` for a tape inside of ``outer``, whose budget and whose allowances hold for it too."""
+    if outer is None:
+        return manner
+    return replace(
+        manner,
+        allowed_secrets=outer.manner.allowed_secrets,
+        before_sending=outer.manner.before_sending,
+        after_recording=outer.manner.after_recording,
+    )
 
 
 def _raise_what_is_wrong(tape: Tape) -> None:
@@ -159,4 +175,6 @@ class _Patches:
 
 
 _deck = Deck()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_parent=_deck.note_fork)
 _patches = _Patches()

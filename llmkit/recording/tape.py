@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
+import sys
 import threading
 from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, ClassVar
 
 from llmkit.recording import waits
@@ -99,6 +102,8 @@ class Tape:
         self.leak_was_told = False
         self.all_misses: list[CassetteMiss] = []
         self.asked_count = 0
+        self.was_forked = False
+        self._process = os.getpid()
         self._shelf = Shelf(pending or path, first=path)
         self._takes: list[Take] = []
         self._scrubber = Scrubber.from_environment()
@@ -136,6 +141,8 @@ class Tape:
     @property
     def unplayed(self) -> list[tuple[int, Interaction]]:
         """What was on the tape at first and was not played, each with its place."""
+        if self.was_forked:
+            return []  # what a forked child has played is not known here
         old = [entry for entry in self._loaded() if not entry.is_new]
         return [(n, e.interaction) for n, e in enumerate(old) if e.interaction and not e.was_played]
 
@@ -195,7 +202,7 @@ class Tape:
         self.ledger.replay(response)
         self._note_refusal(interaction)
         is_broken_off = bool(response.ended) and not response.was_left
-        if waits.makes_wait(response.status, response.headers, is_broken_off=is_broken_off):
+        if not self.speed and waits.makes_wait(response.status, response.headers, is_broken_off=is_broken_off):
             waits.owe()
         return response
 
@@ -274,7 +281,8 @@ class Tape:
         if self.mode == "all":
             goes = [not entry.is_of_this_run and (is_whole or entry.key in renewed) for entry in old]
         else:
-            goes = [prunes and is_whole and not entry.was_played for entry in old]
+            prunes = prunes and is_whole and not self.was_forked  # what a forked child has played is not known
+            goes = [prunes and not entry.was_played for entry in old]
         if not ours and not any(goes):
             return False
         self._shelf.write([self._fresh(entry) for entry in ours], lambda place: not goes[place])
@@ -390,7 +398,9 @@ class Tape:
         return self._missed(miss.explain())
 
     def _missed(self, message: str) -> CassetteMiss:
-        miss = self.manner.miss(message)
+        miss = (self.manner.miss_in_pool if _is_in_pool() else self.manner.miss)(message)
+        if os.getpid() != self._process:
+            self.manner.tell_of_miss(message)
         self.misses.append(miss)
         self.all_misses.append(miss)
         return miss
@@ -410,6 +420,16 @@ class Tape:
 
 def _stable(provider: Provider, url: str) -> str:
     return provider.stable(url) if Address.of(url) in provider.addresses else url
+
+
+def _is_in_pool() -> bool:
+    """Tell whether this is a worker of a `multiprocessing.pool`, of threads or of processes."""
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - the way there is
+    while frame is not None:
+        if frame.f_code.co_name == "worker" and frame.f_globals.get("__name__") == "multiprocessing.pool":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _is_good(interaction: Interaction) -> bool:
