@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
@@ -98,6 +99,9 @@ class Library:
         """Take the secrets out of each file, and yield what was taken; a broken file is left alone and yielded."""
         scrubber = Scrubber.from_environment() if scrubber is None else scrubber
         for path in self.files:
+            if path.is_symlink() and (problem := opened(path).problem):
+                yield problem
+                continue
             try:
                 yield scrub(path, scrubber, is_dry=is_dry)
             except BrokenCassette as error:
@@ -168,13 +172,25 @@ class Library:
 
 def opened(path: Path) -> CassetteFile:
     """Return what the file at ``path`` holds; one that is not whole has a ``problem`` instead."""
-    facts = path.stat()
-    modified = datetime.fromtimestamp(facts.st_mtime, UTC)
+    size, modified = _size_and_time(path)
     try:
         interactions = tuple(parse(path, read(path)))
     except BrokenCassette as problem:
-        return CassetteFile(path=path, size=facts.st_size, modified=modified, problem=problem)
-    return CassetteFile(path=path, size=facts.st_size, modified=modified, interactions=interactions)
+        return CassetteFile(path=path, size=size, modified=modified, problem=problem)
+    except FileNotFoundError:
+        where = "it is a link to a file that is gone" if path.is_symlink() else "it is gone"
+        gone = BrokenCassette(path, 1, f"it can't be read: {where}")
+        return CassetteFile(path=path, size=size, modified=modified, problem=gone)
+    return CassetteFile(path=path, size=size, modified=modified, interactions=interactions)
+
+
+def _size_and_time(path: Path) -> tuple[int, datetime]:
+    """Return the size of the file at ``path`` and when it was written; of a link that leads nowhere, its own."""
+    for look in (path.stat, path.lstat):
+        with contextlib.suppress(OSError):  # who reads the file is told why it can't be read
+            facts = look()
+            return facts.st_size, datetime.fromtimestamp(facts.st_mtime, UTC)
+    return 0, datetime.now(UTC)
 
 
 def diff(before: Sequence[Interaction], after: Sequence[Interaction], *, is_exact: bool = False) -> list[Change]:

@@ -81,6 +81,8 @@ def migrate(step: Step, *, scrubber: Scrubber, allowed: Allowed = NOTHING, is_dr
             _forget(step)
     except RecordingError as error:
         return Outcome(step=step, problem=error)
+    except FileNotFoundError:
+        return Outcome(step=step, problem=RecordingError("it is a link to a file that is gone: delete it"))
     return Outcome(step=step, interactions=len(written))
 
 
@@ -105,6 +107,8 @@ def migrate_back(step: Step, *, spelling: Spelling = "yaml", is_dry: bool = Fals
             cassette.write(step.target, text)
     except RecordingError as error:
         return Outcome(step=step, problem=error)
+    except FileNotFoundError:
+        return Outcome(step=step, problem=RecordingError("it is a link to a file that is gone: delete it"))
     lost = tuple(vcr_format.what_is_lost(interactions))
     return Outcome(step=step, interactions=len(interactions), lost=lost)
 

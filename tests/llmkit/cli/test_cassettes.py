@@ -98,6 +98,44 @@ def test_a_broken_cassette_is_told_on_stderr_and_the_others_are_listed(run: Run,
     assert result.exit_code == 1
 
 
+@pytest.fixture(params=["nowhere/x.yaml", "a.yaml"], ids=["to nothing", "to itself"])
+def link(run: Run, request: pytest.FixtureRequest) -> Path:
+    """A link that leads nowhere, beside a cassette that is whole."""
+    save("cassettes/b.yaml", chat("the other"))
+    Path("cassettes/a.yaml").symlink_to(request.param)
+    return Path("cassettes/a.yaml")
+
+
+@pytest.mark.parametrize(
+    ("command", "tells_of_the_other"),
+    [("ls", "cassettes/b.yaml"), ("stats", "cassettes  2, 1 of them broken"), ("show", "the other")],
+)
+def test_a_link_that_leads_nowhere_is_broken_and_the_others_are_shown(
+    run: Run, link: Path, command: str, tells_of_the_other: str
+) -> None:
+    result = run(command, "cassettes")
+
+    assert (result.exit_code, tells_of_the_other in result.stdout) == (1, True)
+    assert result.stderr.startswith(f"{link}:1: broken cassette: it can't be read: ")
+
+
+def test_check_finds_a_link_that_leads_nowhere(run: Run, link: Path) -> None:
+    (finding,) = json.loads(run("check", "--json").stdout)
+
+    assert (finding["kind"], finding["path"]) == ("broken", str(link))
+
+
+@pytest.mark.parametrize("command", ["scrub", "migrate"])
+def test_what_changes_files_passes_a_link_over_that_leads_nowhere(run: Run, link: Path, command: str) -> None:
+    Path("cassettes/b.yaml").write_text(vcr_format.dump([chat("Bearer", recorded_at="")]))
+
+    result = run(command, "cassettes")
+
+    assert (result.exit_code, str(link) in result.stderr) == (1, True)
+    assert link.is_symlink()
+    assert not Path("cassettes/nowhere").exists()
+
+
 @pytest.mark.parametrize("command", ["ls", "stats", "check"])
 def test_without_cassettes_that_is_said(run: Run, command: str) -> None:
     result = run(command)
