@@ -292,7 +292,8 @@ class Tape:
         """Put ``response`` in the place that was kept for it, decoded and without secrets, and save it."""
         plain = self._plain(response)
         with self._lock:
-            self._of_replies = self._of_replies.knowing((*self._scrubber.secrets, *credentials(plain)))
+            self._learn(())
+            self._of_replies = self._of_replies.knowing_all_of(self._scrubber).knowing(credentials(plain))
             entry.interaction = Interaction(
                 request=entry.asked,
                 response=self._of_replies.response(plain),
@@ -381,7 +382,8 @@ class Tape:
 
     def _learn(self, secrets: Iterable[str]) -> None:
         with self._lock:  # of two threads that learn at once, neither may forget what the other learnt
-            self._scrubber = self._scrubber.knowing(secrets)
+            # a fixture or the application may have set a variable since
+            self._scrubber = self._scrubber.knowing_environment().knowing(secrets)
 
     def _miss(self, asked: Asked) -> CassetteMiss:
         recorded = self._loaded()

@@ -77,6 +77,21 @@ _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _MOST_LAYERS = 3
 _SHORTEST_SECRET = 8
 _LONGEST_WORD = 20
+_SHORTEST_NAMED = 6
+# say what something is sorted by, or whose it is: their values are ordinary texts
+_NO_CREDENTIAL = re.compile(
+    r"(^|_)((SORT|PARTITION|PRIMARY|FOREIGN|CACHE|HASH|RANGE)_KEY|ORG_ID|PROJECT_ID)$", re.IGNORECASE
+)
+# "production", "user_id", 100000: in a prompt they mean themselves
+_PLAIN = re.compile(r"(?=.{,11}$)(?:[a-z]+|[A-Z]+|[A-Z][a-z]+)(?:[ _-](?:[a-z]+|[A-Z]+))*|\d{,7}")
+_PLACEHOLDER_WORDS = frozenset(
+    {
+        "a", "an", "any", "api", "azure", "change", "changeme", "default", "dummy", "empty", "example", "fake",
+        "false", "for", "goes", "here", "insert", "is", "key", "local", "localhost", "mock", "my", "needed",
+        "no", "none", "not", "null", "openai", "password", "placeholder", "redacted", "replay", "required",
+        "secret", "sk", "some", "test", "testing", "token", "true", "unused", "your",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +103,23 @@ class Scrubber:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Scrubber:
         """Look for the values of the variables that ``CREDENTIAL_VARIABLES`` matches."""
-        # each test does this, and hardly any of a hundred variables is one: read the values of those that are
-        return cls().knowing(environment[name] for name in environment if _is_credential_variable(name))
+        return cls().knowing_environment(environment)
+
+    def knowing_environment(self, environment: Mapping[str, str] = os.environ) -> Scrubber:
+        """Return a scrubber that looks for what ``environment`` names now, too; itself if that is nothing new."""
+        # each request does this, and hardly any of a hundred variables is one: read the values of those that are
+        names = (name for name in environment if _is_credential_variable(name))
+        return self._with(_named_secrets(tuple((name, environment.get(name, "")) for name in names)))
 
     def knowing(self, values: Iterable[str]) -> Scrubber:
         """Return a scrubber that looks for ``values`` too; those that are no telling secret are left out."""
-        found = frozenset(value for value in values if _is_telling(value))
+        return self._with(frozenset(value for value in values if _is_telling(value)))
+
+    def knowing_all_of(self, other: Scrubber) -> Scrubber:
+        """Return a scrubber that looks for all that ``other`` looks for, too."""
+        return self._with(other.secrets)
+
+    def _with(self, found: frozenset[str]) -> Scrubber:
         return self if found <= self.secrets else Scrubber(self.secrets | found)
 
     def request(self, request: Request) -> Request:
@@ -291,6 +317,23 @@ def _is_telling(value: str) -> bool:
     is_mixed = any(map(str.isdigit, value)) and any(map(str.isalpha, value))
     is_word = REDACTED not in value and not any(map(str.isspace, value))
     return is_word and (len(value) >= _LONGEST_WORD or (len(value) >= _SHORTEST_SECRET and is_mixed))
+
+
+@lru_cache(maxsize=8)
+def _named_secrets(variables: tuple[tuple[str, str], ...]) -> frozenset[str]:
+    """Return those values of ``variables`` that are secrets: their names say so, and few words are excepted."""
+    return frozenset(
+        value.strip()
+        for name, value in variables
+        if (_is_telling(value) if _NO_CREDENTIAL.search(name) else _is_named_secret(value.strip()))
+    )
+
+
+def _is_named_secret(value: str) -> bool:
+    """Tell the value of a variable that a credential is named by from a plain word and from a placeholder."""
+    if len(value) < _SHORTEST_NAMED or REDACTED in value or _PLAIN.fullmatch(value):
+        return False
+    return not all(word in _PLACEHOLDER_WORDS for word in re.split(r"[\W_]+", value.lower()) if word)
 
 
 @lru_cache(maxsize=1024)

@@ -147,6 +147,30 @@ def test_a_word_used_as_a_key_does_not_mangle_texts(word: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "value", ["hunter2", "Tr0ub4", "correct horse battery", "letmeinletmein", "LetMeIn", "12345678", " canary-7f "]
+)
+def test_every_value_of_a_credential_variable_goes(value: str) -> None:
+    assert Scrubber.from_environment({"DB_PASSWORD": value}).text(f"<{value}>").strip("< >") == REDACTED
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "production",
+        "user_id",
+        "1000000",
+        "changeme",
+        "your-api-key-here",
+        "not-needed",
+        "dummy-key-for-replay",
+        "a1b2c",
+    ],
+)
+def test_a_plain_word_or_a_placeholder_in_a_credential_variable_stays(value: str) -> None:
+    assert Scrubber.from_environment({"MY_TOKEN": value}).text(f"<{value}>") == f"<{value}>"
+
+
+@pytest.mark.parametrize(
     ("text", "scrubbed"),
     [
         ("provided: sk-pro**************************iUMA.", "provided: sk-REDACTED."),

@@ -1,0 +1,41 @@
+"""What a tape writes of the secrets that it meets: in files, in the index, in the names of tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from llmkit.recording.interaction import Request
+from llmkit.recording.tape import Tape
+
+CANARY = "canary-7f3a9b1c2d"
+
+
+def record(tape: Tape, prompt: str, reply: str) -> None:
+    asked = tape.ask(Request(method="POST", uri="https://api.openai.com/v1/x", headers={}, body=prompt.encode()))
+    assert tape.play(asked) is None
+    take = tape.take(asked)
+    take.begin(200, "OK", {})
+    take.add(reply.encode())
+    take.finish()
+
+
+def test_a_variable_that_is_set_after_the_tape_was_opened_goes_from_requests_and_replies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tape = Tape(tmp_path / "a.yaml", mode="new_episodes")
+    monkeypatch.setenv("LATE_API_KEY", CANARY)
+    record(tape, f"my key is {CANARY}", f"your key is {CANARY}")
+    tape.save()
+    assert CANARY not in (tmp_path / "a.yaml").read_text()
+    assert [one.response.body for one in tape.interactions] == [b"your key is REDACTED"]
+
+
+def test_a_short_password_of_the_environment_goes_from_replies_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tape = Tape(tmp_path / "a.yaml", mode="new_episodes")
+    monkeypatch.setenv("DB_PASSWORD", "pw 1 x")
+    record(tape, "a", "it is pw 1 x")
+    assert [one.response.body for one in tape.interactions] == [b"it is REDACTED"]
