@@ -23,6 +23,7 @@ from typing import Any
 from llmkit._pytest import cassette_paths
 from llmkit.recording.errors import BrokenCassette
 from llmkit.recording.interaction import Interaction
+from llmkit.recording.naming import may_be_of
 from llmkit.recording.tape import Tape
 
 _Facts = dict[str, Any]
@@ -30,6 +31,7 @@ _Facts = dict[str, Any]
 _MERGED = ("modules", "shared", "opened", "chosen", "spared", "naming", "alike")
 _NEVER_COLLECTED = ("__pycache__",)
 _VIRTUAL = "pyvenv.cfg"
+_HASH = re.compile(r"-[0-9a-f]{8}$")  # of a file's name that could not be the test's
 
 
 @dataclass(slots=True)
@@ -102,12 +104,28 @@ class Inventory:
 
     def orphans(self) -> Iterator[tuple[Path, str]]:
         """Yield the cassettes that no test plays any more, each with the test that it was of."""
+        yield from ((path, self._test_of(path)) for path in self._lost() if not self._has_function(path))
+
+    def of_other_parameters(self) -> Iterator[Path]:
+        """Yield the cassettes whose test is there, but not with the parameters that an option may have left out."""
+        yield from (path for path in self._lost() if self._has_function(path))
+
+    def _has_function(self, path: Path) -> bool:
+        functions = {
+            _function_of(test).rpartition("::")[2]
+            for cassette, tests in self.tests.items()
+            if Path(cassette).parent == path.parent
+            for test in tests
+        }
+        return any(may_be_of(path.stem, function) for function in functions)
+
+    def _lost(self) -> Iterator[Path]:
         known = {*self.tests, *self.opened, *self.shared}
         for path in self.files():
             if str(path) in known or not self._is_lost(path):
                 continue
             if (self._all_passed() and self._saw_every_file()) or not self._is_named(path):
-                yield path, self._test_of(path)
+                yield path
 
     def _is_lost(self, path: Path) -> bool:
         """Tell whether this run shows that the test is gone that ``path`` was of."""
@@ -162,7 +180,7 @@ class Inventory:
             return path.stem
         module = likely[0].relative_to(self.root)
         classes = path.relative_to(self.cassettes).parts[len(module.parts) : -1]
-        return "::".join((module.as_posix(), *classes, path.stem))
+        return "::".join((module.as_posix(), *(_HASH.sub("", name) for name in (*classes, path.stem))))
 
     def unplayed(self, passed: set[str]) -> Iterator[tuple[Path, list[tuple[int, Interaction]]]]:
         """Yield the shared cassettes with what no test has played, where all that could play it ran and passed."""

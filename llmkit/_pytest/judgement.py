@@ -47,7 +47,7 @@ class Judgement:
             count = len(self.tape.interactions)
             yield "\n".join(
                 (
-                    f"{len(unplayed)} of {count} recordings are unplayed: {self.nodeid} passed without them",
+                    f"{len(unplayed)} of {_counted(count, 'recording')} {_are(len(unplayed))} unplayed: {self.nodeid} passed without them",
                     *listed([(f"interaction {place + 1} of {count}", one) for place, one in unplayed]),
                     f"  next  prune them: {self.tape.manner.remedy}",
                     "        or let them be: @pytest.mark.cassette(allow='unplayed')",
@@ -57,10 +57,11 @@ class Judgement:
     def _refusals(self) -> Iterator[str]:
         if self.refused:
             verb = "recorded" if self.settings.records else "replayed"
-            fate = " (they are not kept)" if self.settings.records else ""
+            fate = " (not kept)" if self.settings.records else ""
             yield "\n".join(
                 (
-                    f"{len(self.refused)} refusals were {verb} that {self.nodeid} did not expect{fate}",
+                    f"{_counted(len(self.refused), 'refusal')} {_were(len(self.refused))} {verb} "
+                    f"that {self.nodeid} did not expect{fate}",
                     *listed([(f"status {one.response.status}", one) for one in self.refused]),
                     "  next  expect them with pytest.raises, or say so: @pytest.mark.cassette(allow='refusals')",
                     f"        or record again, on a better day: {self.tape.manner.remedy}",
@@ -97,3 +98,15 @@ def listed(interactions: list[tuple[str, Interaction]]) -> Iterator[str]:
         yield f"  {label}: {', '.join(describe(one.request))}"
     if len(interactions) > _MOST_SHOWN:
         yield f"  … and {len(interactions) - _MOST_SHOWN} more"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"

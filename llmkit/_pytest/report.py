@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shlex
 from collections.abc import Generator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,16 +12,17 @@ from typing import Any
 
 import pytest
 
+from llmkit._pytest import missed
 from llmkit._pytest.bill import Bill
 from llmkit._pytest.harness import Harness
 from llmkit._pytest.judgement import listed
 from llmkit._pytest.live_line import LiveLine
+from llmkit._pytest.missed import Missed
 from llmkit._pytest.money import dollars
 from llmkit.recording import cassette
 from llmkit.recording.interaction import Interaction
 from llmkit.recording.take import Asked
 
-_MOST_MISSES = 20
 _DOES = {
     "none": "replaying from {}, network sealed",
     "once": "recording where there is no cassette yet, to {}",
@@ -43,6 +46,7 @@ class Report:
         self._passed: set[str] = set()
         self._facts: list[dict[str, Any]] = []
         self._problems: list[str] = []
+        self._left: list[Path] = []
         self._line = LiveLine(config)
         harness.tapes.after_recording.append(self._count)
 
@@ -110,6 +114,7 @@ class Report:
         if not is_over or session.shouldstop or session.shouldfail or self._settings.is_live:
             return
         orphans = list(self._harness.inventory.orphans())
+        self._left = list(self._harness.inventory.of_other_parameters())
         self._prune_shared()
         self._problems = list(self._find_problems(orphans))
         self._remember(orphans)
@@ -118,9 +123,9 @@ class Report:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say what was missed, what is wrong, what was recorded and what replaying saved."""
-        if misses := [(facts["test"], miss) for facts in self._facts for miss in facts["misses"]]:
+        if misses := self._misses():
             terminalreporter.section("llmkit: requests without a recording", yellow=True)
-            for line in _shown_misses(misses):
+            for line in missed.shown(misses):
                 terminalreporter.line(line)
         if self._problems:
             terminalreporter.section("llmkit: cassettes", red=True)
@@ -133,6 +138,9 @@ class Report:
         for line in self._closing_lines():
             terminalreporter.line(line)
 
+    def _misses(self) -> list[Missed]:
+        return [Missed.parse(facts["test"], miss) for facts in self._facts for miss in facts["misses"]]
+
     def _where(self) -> str:
         return f"{self._settings.shown(self._settings.cassettes)}/"
 
@@ -142,11 +150,29 @@ class Report:
             yield from (f"collision: {line}" for line in self._harness.inventory.collisions())
         if "orphans" not in allow:
             for path, test in orphans:
-                yield f"orphan: {self._settings.shown(path)} is of {test}, which is no more: llmkit cassettes prune"
+                yield f"orphan: {self._settings.shown(path)} is of {test}, which is no more: {self._remedy(path)}"
         if "unplayed" not in allow and not self._settings.records:
             for path, unplayed in self._harness.inventory.unplayed(self._passed):
-                yield f"unplayed: {len(unplayed)} recordings of {self._settings.shown(path)}, which no test plays"
+                yield f"unplayed: {_recordings(len(unplayed))} of {self._settings.shown(path)}, which no test plays"
                 yield from listed([(f"interaction {place + 1}", one) for place, one in unplayed])
+                yield "  next  prune what no test plays: pytest --record, the whole suite"
+
+    def _remedy(self, orphan: Path) -> str:
+        """Return a command for a cassette without its test: another test may have taken its place in this run."""
+        if new := self._successor_of(orphan):
+            make = "" if new.parent.exists() else f"mkdir -p {self._from_here(new.parent)} && "
+            return f"{new.stem} asks for what it holds: {make}git mv {self._from_here(orphan)} {self._from_here(new)}"
+        has_cache = getattr(self._config, "cache", None) is not None
+        return "llmkit cassettes prune" if has_cache else f"rm {self._from_here(orphan)}"
+
+    def _successor_of(self, orphan: Path) -> Path | None:
+        """Return where the one test of this run has no cassette yet that asked for what ``orphan`` holds."""
+        shown = self._settings.shown(orphan)
+        found = {one.cassette for one in self._misses() if one.cassette and shown in one.elsewhere}
+        return Path(found.pop()) if len(found) == 1 else None
+
+    def _from_here(self, path: Path) -> str:
+        return shlex.quote(os.path.relpath(path, self._config.invocation_params.dir))
 
     def _prune_shared(self) -> None:
         """Let the cassettes that tests share go of what none of them plays any more."""
@@ -193,6 +219,9 @@ class Report:
             yield from (f"llmkit: got no reply, and so can't be replayed: {one}" for one in facts["unanswered"])
         yield from self._drift_lines()
         yield from self._age_lines()
+        for path in self._left:
+            successor = f": {self._remedy(path)}" if self._successor_of(path) else ""
+            yield f"llmkit: note: {self._settings.shown(path)} has no test with these parameters in this run{successor}"
         if unpriced := self._bill.unpriced():
             yield f"llmkit: no price is known of {', '.join(unpriced)}: name it with llmkit_prices"
         if sums := self._bill.sums():
@@ -224,15 +253,9 @@ class Report:
                 )
 
 
-def _shown_misses(misses: list[tuple[str, str]]) -> Iterator[str]:
-    for test, miss in misses[:_MOST_MISSES]:
-        lines = [line.strip() for line in miss.splitlines()]
-        facts = [line for line in lines if line.startswith(("asked", "reason"))]
-        yield f"{test}: {lines[0]}"
-        yield from (f"  {fact}" for fact in facts)
-    if len(misses) > _MOST_MISSES:
-        yield f"… and {len(misses) - _MOST_MISSES} more"
-
-
 def _hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _recordings(count: int) -> str:
+    return f"{count} recording{'s' * (count != 1)}"

@@ -99,7 +99,7 @@ def test_hygiene_is_merged_across_workers(project: Project, server: MockServer) 
         [
             "*llmkit: cassettes*",
             "orphan: cassettes/test_b/test_b_own.yaml is of test_b.py::test_b_own,*",
-            "unplayed: 1 recordings of cassettes/shared.yaml*",
+            "unplayed: 1 recording of cassettes/shared.yaml*",
         ]
     )
     assert str(result.stdout).count("orphan") == 1

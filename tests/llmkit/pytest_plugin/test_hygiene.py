@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ RAW = """
 
 def is_clean(result: pytest.RunResult) -> bool:
     """Whether a run raised no alarm about cassettes."""
-    words = ("llmkit: cassettes", "orphan:", "unplayed:", "are unplayed", "collision:", "refusals were")
+    words = ("llmkit: cassettes", "orphan:", "unplayed:", " unplayed: ", "collision:", "did not expect")
     return not any(word in str(result.stdout) for word in words)
 
 
@@ -63,7 +64,7 @@ def test_an_unplayed_interaction_fails_its_test_unless_it_is_allowed(project: Pr
     project.write(test_it=text.format(""))
     result = project.run()
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["*1 of 2 recordings are unplayed: test_it.py::test_one passed without them*"])
+    result.stdout.fnmatch_lines(["*1 of 2 recordings is unplayed: test_it.py::test_one passed without them*"])
     assert is_clean(project.run("-o", "llmkit_allow=unplayed"))
     project.write(test_it=text.format("@pytest.mark.cassette(allow='unplayed')"))
     result = project.run()
@@ -89,7 +90,7 @@ def test_an_unplayed_interaction_of_a_shared_cassette_fails_the_run_unless_it_is
     result = project.run()
     result.assert_outcomes(passed=2)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["unplayed: 1 recordings of cassettes/shared.yaml, which no test plays", "*'two'*"])
+    result.stdout.fnmatch_lines(["unplayed: 1 recording of cassettes/shared.yaml, which no test plays", "*'two'*"])
     assert project.run("-o", "llmkit_allow=unplayed").ret == 0
     project.write(test_it=text.format(", allow='unplayed'", "pass"))
     assert project.run().ret == 0
@@ -177,7 +178,7 @@ def test_a_recorded_refusal_that_the_test_did_not_expect_fails_it_unless_it_is_a
     for times in range(2):
         server.script(fault.server_error(status=500))
         result = project.run("--record")
-        result.stdout.fnmatch_lines(["*1 refusals were recorded that test_it.py::test_one did not expect*not kept*"])
+        result.stdout.fnmatch_lines(["*1 refusal was recorded that test_it.py::test_one did not expect*not kept*"])
         assert (result.ret, project.cassettes(), len(server.journal)) == (1, [], times + 1)
     server.script(fault.server_error(status=500))
     project.write(test_it=expected.format("urllib.error.HTTPError"))
@@ -187,7 +188,7 @@ def test_a_recorded_refusal_that_the_test_did_not_expect_fails_it_unless_it_is_a
     project.write(test_it=REFUSED)
     result = project.run()
     assert result.ret == 1
-    result.stdout.fnmatch_lines(["*1 refusals were replayed that test_it.py::test_one did not expect*"])
+    result.stdout.fnmatch_lines(["*1 refusal was replayed that test_it.py::test_one did not expect*"])
     assert project.run("-o", "llmkit_allow=refusals").ret == 0
     project.write(test_it="import pytest\npytestmark = pytest.mark.cassette(allow='refusals')\n" + _plain(REFUSED))
     assert project.run().ret == 0
@@ -497,3 +498,47 @@ def test_a_test_file_outside_of_testpaths_does_not_end_the_judgement(project: Pr
     result = project.run()
     assert result.ret == 1
     result.stdout.fnmatch_lines(["unplayed: *cassettes/shared.yaml*"])
+
+
+MANY = """
+    import pytest
+    from app import ask
+    def pytest_generate_tests(metafunc): metafunc.parametrize("x", {})
+    def test_many(x): ask(x)
+"""
+
+
+def test_parameters_that_are_left_out_are_noted_and_fail_nothing(project: Project, server: MockServer) -> None:
+    recorded(project, server, test_it=MANY.format(["p", "Q"]))
+    project.write(test_it=MANY.format(["p"]))
+    result = project.run()
+    assert (result.ret, is_clean(result)) == (0, True)
+    result.stdout.fnmatch_lines(
+        ["llmkit: note: cassettes/test_it/test_many[[]Q[]]-*.yaml has no test with these parameters in this run"]
+    )
+
+
+def test_the_cassette_of_a_renamed_test_is_moved_by_the_command_that_the_run_shows(
+    project: Project, server: MockServer
+) -> None:
+    (project.path / "sub").mkdir()
+    text = "from app import ask\nclass Test{}:\n    def test_one(self): ask()\n"
+    recorded(project, server, test_it=text.format("Old"))
+    project.write(test_it=text.format("New"))
+    result = project.run()
+    moving = "mkdir -p cassettes/test_it/TestNew && git mv cassettes/test_it/TestOld/test_one.yaml {}"
+    command = moving.format("cassettes/test_it/TestNew/test_one.yaml")
+    result.stdout.fnmatch_lines([f"orphan: * is of test_it.py::TestOld::test_one, which is no more: *: {command}"])
+    subprocess.run(command.replace("git mv", "mv"), shell=True, cwd=project.path, check=True)  # noqa: S602 - as shown
+    result = project.run()
+    assert (result.ret, is_clean(result)) == (0, True)
+
+
+def test_an_orphan_is_named_by_its_test_and_not_by_the_hash_of_its_file(project: Project, server: MockServer) -> None:
+    recorded(project, server, test_it=MANY.format(["Q"]))
+    project.write(test_it="def test_other(): pass\n")
+    result = project.run()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        ["orphan: cassettes/test_it/test_many[[]Q[]]-*.yaml is of test_it.py::test_many[[]Q[]], which is no more: rm *"]
+    )

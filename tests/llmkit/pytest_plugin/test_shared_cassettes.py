@@ -258,7 +258,8 @@ def test_a_miss_says_in_which_other_test_it_is_recorded_in_a_section_of_its_own(
         [
             "*reason *recorded in another test: cassettes/test_it/test_one.yaml",
             "*= llmkit: requests without a recording =*",
-            "test_it.py::test_two: no recording of this request",
+            "test_it.py::test_two",
+            "  recorded in another test: cassettes/test_it/test_one.yaml",
         ]
     )
     assert ".review" not in str(result.stdout)
