@@ -8,6 +8,16 @@ from dataclasses import dataclass, field, replace
 
 from llmkit.recording.interaction import CLOSED, Chunk, Headers, Request, Response, header
 
+NO_REPLY = 599
+"""The status in a cassette of what got no reply, not even its headers; vcrpy's format needs one, and no server sends
+it without a reason and without headers."""
+
+
+def is_no_reply(response: Response) -> bool:
+    """Tell whether ``response`` stands for none: its ``ended`` says with which error the client was left."""
+    is_bare = not (response.reason or response.headers or response.body)
+    return response.status == NO_REPLY and is_bare and bool(response.ended)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
@@ -35,7 +45,7 @@ class Take:
 
     @property
     def has_begun(self) -> bool:
-        """Whether the headers of the reply are there."""
+        """Whether the headers of the reply are there, or the error that came instead of it."""
         return self._head is not None
 
     def begin(self, status: int, reason: str, headers: Headers) -> None:
@@ -49,9 +59,13 @@ class Take:
             self._chunks.append((self._elapsed_ms(), len(piece)))
 
     def finish(self, ended: str = "") -> None:
-        """Keep what has arrived; ``ended`` as in `Response`. Only the first call counts."""
-        if self._is_done or self._head is None:
+        """Keep what has arrived; ``ended`` as in `Response`. Only the first call counts.
+
+        With nothing there, an error is kept instead of a reply; that the client left, is not.
+        """
+        if self._is_done or (self._head is None and ended in ("", CLOSED)):
             return
+        self._head = self._head or Response(status=NO_REPLY)
         self._is_done = True
         body = b"".join(self._pieces)
         if ended == CLOSED and _is_whole(self._head.headers, body):

@@ -34,7 +34,7 @@ from llmkit.recording.replies.ledger import Ledger
 from llmkit.recording.scrubbing import leaks
 from llmkit.recording.scrubbing.credentials import DUMMY_KEY
 from llmkit.recording.scrubbing.scrub import URL_HEADERS, Scrubber, credentials
-from llmkit.recording.take import Asked, Take
+from llmkit.recording.take import Asked, Take, is_no_reply
 
 if TYPE_CHECKING:
     from llmkit.recording.replies.verify import Drift
@@ -164,7 +164,7 @@ class Tape:
 
     @property
     def unanswered(self) -> list[Asked]:
-        """The requests that were sent and got no reply: there is nothing of them to replay."""
+        """The requests that got no reply, nor an error that could be replayed instead of one."""
         return [take.asked for take in self._takes if not take.has_begun]
 
     def ask(self, request: Request) -> Asked:
@@ -207,6 +207,8 @@ class Tape:
         return response
 
     def _note_refusal(self, interaction: Interaction) -> None:
+        if is_no_reply(interaction.response):
+            return  # no server refused anything
         if interaction.response.status >= _FIRST_REFUSAL and not self.manner.is_refusal_expected():
             self.refused.append(interaction)
 

@@ -11,13 +11,28 @@ from typing import Any
 from llmkit.recording.deck import Deck
 from llmkit.recording.interaction import CANCELLED, CLOSED, Request, Response
 from llmkit.recording.interception.pauses import Pace
-from llmkit.recording.interception.playback import end_delay_s, ended_as, error_of, head_delay_s, kind_of, pieces
+from llmkit.recording.interception.playback import (
+    end_delay_s,
+    ended_as,
+    error_of,
+    head_delay_s,
+    kind_of,
+    pieces,
+    unanswered_as,
+)
 from llmkit.recording.interception.wire import Heard, Listener, listed
 from llmkit.recording.patches import Replacement
+from llmkit.recording.take import is_no_reply
 from llmkit.recording.tape import Tape
 
 _CORES = {"httpx": "httpcore", "httpx2": "httpcore2"}
-_ERRORS = {"aborted": "RemoteProtocolError", "reset": "ReadError", "timeout": "ReadTimeout"}
+_ERRORS = {
+    "aborted": ("RemoteProtocolError",),
+    "connect": ("ConnectError", "ConnectTimeout"),
+    "reset": ("ReadError", "WriteError"),
+    "timeout": ("ReadTimeout", "WriteTimeout"),
+}
+"""By the kind of end: the error that stands for those of other clients, and what else it may have been."""
 
 
 def patches(deck: Deck, module: Any) -> Iterator[Replacement]:
@@ -48,10 +63,15 @@ def _handle_request(deck: Deck, module: Any, real: Callable[[Any, Any], Any]) ->
         recorded = tape.play(asked)
         if recorded is None:
             take = tape.take(asked)
-            return _teed(module, real(transport, request), take)
+            with _answered(take):
+                live = real(transport, request)
+            return _teed(module, live, take)
         if tape.is_verifying:
             live = _teed(module, real(transport, request), heard := Heard())
             tape.compare(asked, recorded, _heard(live, heard))
+        if is_no_reply(recorded):
+            Pace().wait(end_delay_s(recorded, tape.speed))
+            _break_off(module, recorded, tape)
         Pace().wait(head_delay_s(recorded, tape.speed))
         return _replayed(module, recorded, tape)
 
@@ -74,14 +94,29 @@ def _handle_async_request(
         recorded = tape.play(asked)
         if recorded is None:
             take = tape.take(asked)
-            return _teed(module, await real(transport, request), take)
+            with _answered(take):
+                live = await real(transport, request)
+            return _teed(module, live, take)
         if tape.is_verifying:
             live = _teed(module, await real(transport, request), heard := Heard())
             tape.compare(asked, recorded, await _async_heard(live, heard))
+        if is_no_reply(recorded):
+            await Pace().async_wait(end_delay_s(recorded, tape.speed))
+            _break_off(module, recorded, tape)
         await Pace().async_wait(head_delay_s(recorded, tape.speed))
         return _replayed(module, recorded, tape)
 
     return handle_async_request
+
+
+@contextmanager
+def _answered(listener: Listener) -> Iterator[None]:
+    """Tell ``listener`` of the error that comes instead of the headers, if it is one that comes again on replay."""
+    try:
+        yield
+    except BaseException as error:
+        listener.finish(unanswered_as(error))
+        raise
 
 
 def _asked(request: Any) -> Request:
@@ -175,10 +210,21 @@ def _to_the_end(listener: Listener) -> Iterator[None]:
     listener.finish()
 
 
+def _break_off(module: Any, recorded: Response, tape: Tape) -> None:
+    """Raise what ``recorded`` ended with, if it is not whole."""
+    __tracebackhide__ = True
+    if recorded.was_left:
+        raise tape.left_off(recorded)
+    if recorded.ended:
+        core = importlib.import_module(_CORES[module.__name__])  # whose errors the module makes its own of
+        choice, (was, message) = _ERRORS[kind_of(recorded)], error_of(recorded)
+        name = was if was in choice else choice["Timeout" in was and kind_of(recorded) == "connect"]
+        raise getattr(module, name)(message) from getattr(core, name)(message)
+
+
 @functools.cache
 def _played(module: Any) -> Any:
     """Return the stream class for ``module`` that plays a recorded body, piece by piece, to the end that it had."""
-    core = importlib.import_module(_CORES[module.__name__])  # whose errors the module makes its own of
 
     class Played(module.SyncByteStream, module.AsyncByteStream):  # type: ignore[misc]  # of either module
         def __init__(self, recorded: Response, tape: Tape) -> None:
@@ -191,7 +237,7 @@ def _played(module: Any) -> Any:
                 pace.wait(delay_s)
                 yield piece
             Pace().wait(end_delay_s(self._recorded, speed))
-            self._end()
+            _break_off(module, self._recorded, self._tape)
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
             pace, speed = Pace(), self._tape.speed
@@ -199,13 +245,6 @@ def _played(module: Any) -> Any:
                 await pace.async_wait(delay_s)
                 yield piece
             await Pace().async_wait(end_delay_s(self._recorded, speed))
-            self._end()
-
-        def _end(self) -> None:
-            if self._recorded.was_left:
-                raise self._tape.left_off(self._recorded)
-            if self._recorded.ended:
-                name, message = _ERRORS[kind_of(self._recorded)], error_of(self._recorded)[1]
-                raise getattr(module, name)(message) from getattr(core, name)(message)
+            _break_off(module, self._recorded, self._tape)
 
     return Played

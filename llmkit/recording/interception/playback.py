@@ -5,16 +5,25 @@ Pure: nothing here waits or sends. The modules of `interception` do both, each i
 
 from __future__ import annotations
 
+import errno
+import re
+import socket
 from collections.abc import Iterator
 from typing import Literal, cast
 
 from llmkit.recording.interaction import CANCELLED, Response
 
-Kind = Literal["", "aborted", "cancelled", "closed", "reset", "timeout"]
-"""How a body ended: whole; cut off by a server that hung up; left by a client that waited, or between two reads;
-cut off by the network; given up by a client whose patience for more was over."""
+Kind = Literal["", "aborted", "cancelled", "closed", "connect", "reset", "timeout"]
+"""How a body ended: whole; cut off by a server that hung up; left by a client that waited, or between two reads; never
+begun, for want of a connection; cut off by the network; given up by a client whose patience for more was over."""
 
-_BROKEN: tuple[Kind, ...] = ("aborted", "reset", "timeout")
+_BROKEN: tuple[Kind, ...] = ("aborted", "connect", "reset", "timeout")
+_UNCONNECTED = frozenset(
+    {"ConnectError", "ConnectTimeout", "ClientConnectorError", "ConnectionRefusedError", "gaierror"}
+)
+_HUNG_UP = frozenset({"BadStatusLine", "RemoteProtocolError", "ServerDisconnectedError"})
+_CUT_OFF = frozenset({"ConnectionError", "ReadError", "WriteError", "ClientOSError"})
+_ERRNO = re.compile(r"\[Errno (-?\d+)\] ([^\[\]]*)")
 
 
 def pieces(response: Response, speed: float) -> Iterator[tuple[float, bytes]]:
@@ -60,9 +69,46 @@ def ended_as(error: BaseException) -> str:
     return f"{_kind(error)}: {type(error).__name__}: {error}"
 
 
+def unanswered_as(error: BaseException, *, is_connecting: bool = False) -> str:
+    """Return how a request ended that got no headers, as `Response.ended` has it; "" if the network is not to blame.
+
+    ``is_connecting`` says that the client failed before it waited for a reply.
+    """
+    if not isinstance(error, Exception):
+        return CANCELLED if type(error).__name__ in ("Cancelled", "CancelledError") else ""
+    kind = _kind_of_none(_names(error))
+    return f"{'connect' if is_connecting else kind}: {type(error).__name__}: {error}" if kind else ""
+
+
+def _kind_of_none(names: set[str]) -> Kind:
+    if "PoolTimeout" in names:
+        return ""  # it was never sent: who else uses the pool is another matter on replay
+    if names & _UNCONNECTED:
+        return "connect"
+    if any("Timeout" in name for name in names):
+        return "timeout"
+    if names & _HUNG_UP:
+        return "aborted"
+    return "reset" if names & _CUT_OFF else ""
+
+
+def connect_error(response: Response) -> OSError:
+    """Return what the system said, or may have said, where no connection came about."""
+    name, message = error_of(response)
+    if "Timeout" in name:
+        return TimeoutError(message or "timed out")
+    found = _ERRNO.search(message)
+    number, text = (int(found[1]), found[2]) if found else (errno.ECONNREFUSED, message or "Connection refused")
+    return socket.gaierror(number, text) if number < 0 or name == "gaierror" else OSError(number, text)
+
+
+def _names(error: BaseException) -> set[str]:
+    return {kind.__name__ for one in _chain(error) for kind in type(one).__mro__}
+
+
 def _kind(error: BaseException) -> Kind:
     """Tell the kind by the names of the error's types, as no client is imported here."""
-    names = {kind.__name__ for one in _chain(error) for kind in type(one).__mro__}
+    names = _names(error)
     if any("Timeout" in name for name in names):
         return "timeout"
     if names & {"ConnectionError", "ReadError"}:

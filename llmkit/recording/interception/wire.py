@@ -11,6 +11,7 @@ from typing import Protocol
 
 from llmkit.recording.interaction import CANCELLED, CLOSED, Headers, Response, header
 from llmkit.recording.interception.playback import ended_as, head_delay_s, pieces
+from llmkit.recording.take import is_no_reply
 
 _FRAMING = ("content-length", "transfer-encoding")
 _STREAM = "text/event-stream"
@@ -154,8 +155,11 @@ class Overheard:
 def as_sent(response: Response, method: str, speed: float) -> Iterator[tuple[float, bytes]]:
     """Yield the head, each piece and, of a whole body, its end, as on the wire; and the seconds to wait before each.
 
+    Where there was no reply, that is nothing.
     ``method`` is that of the request: what answers HEAD tells of a body and has none.
     """
+    if is_no_reply(response):
+        return
     yield head_delay_s(response, speed), head(response, method)
     is_chunked = _is_chunked(response)
     for delay_s, piece in pieces(response, speed):

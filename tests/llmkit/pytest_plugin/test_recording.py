@@ -139,7 +139,7 @@ def test_a_failed_rerecording_never_replaces_a_good_recording_by_a_refusal(
     project.run().assert_outcomes(passed=1)
 
 
-def test_a_request_without_a_reply_is_named_at_the_end(project: Project, server: MockServer) -> None:
+def test_a_request_without_a_reply_is_recorded_with_its_error(project: Project, server: MockServer) -> None:
     project.write(
         test_it="""
         import openai, pytest
@@ -151,6 +151,22 @@ def test_a_request_without_a_reply_is_named_at_the_end(project: Project, server:
     )
     project.use(server)
     server.script(fault.hang())
+    project.run("--record").assert_outcomes(passed=1)
+    project.use_nothing()
+    project.run().assert_outcomes(passed=1)
+
+
+def test_a_request_that_failed_before_it_was_sent_is_named_at_the_end(project: Project, server: MockServer) -> None:
+    project.write(
+        test_it="""
+        import os, httpx, pytest
+        def test_one():
+            url = os.environ["OPENAI_BASE_URL"] + "/chat/completions"
+            with pytest.raises(httpx.LocalProtocolError):
+                httpx.post(url, headers={"no name": "x"})
+        """
+    )
+    project.use(server)
     result = project.run("--record")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(
