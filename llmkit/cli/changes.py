@@ -11,7 +11,7 @@ import click
 from rich.text import Text
 
 from llmkit.cli import rows
-from llmkit.cli.display import as_json, count, out, say, shown, styled, table
+from llmkit.cli.display import as_json, count, done, out, say, shown, styled, table
 from llmkit.recording.cassette.vcr_format import Spelling
 from llmkit.recording.errors import BrokenCassette, RecordingError
 from llmkit.recording.library import migration, pruning
@@ -48,8 +48,8 @@ def scrub(
 
     Says where something was taken out, never what.
     """
-    done = list(Library(*paths).scrub(_scrubber(secret_env), is_dry=is_dry))
-    scrubbed = [one for one in done if isinstance(one, Scrubbed)]
+    looked_at = list(Library(*paths).scrub(_scrubber(secret_env), is_dry=is_dry))
+    scrubbed = [one for one in looked_at if isinstance(one, Scrubbed)]
     places = [(shown(one.path), f"#{number}", shown(where)) for one in scrubbed for number, where in one.places]
     if is_json:
         as_json(
@@ -63,10 +63,10 @@ def scrub(
         )
     elif places:
         out(table("path", "where", "scrubbed", rows=places, left=("path", "where", "scrubbed")))
-    would = "would be" if is_dry else "were"
+    would = done(len(places), is_dry=is_dry)
     touched = sum(bool(one.places) for one in scrubbed)
     say(f"{count(len(places), 'place')} in {count(touched, 'cassette')} {would} scrubbed")
-    _fail_if_broken(context, [one for one in done if isinstance(one, BrokenCassette)])
+    _fail_if_broken(context, [one for one in looked_at if isinstance(one, BrokenCassette)])
 
 
 def _scrubber(variables: Sequence[str]) -> Scrubber:
@@ -110,12 +110,12 @@ def prune(
         out(table("what", "path", "why", rows=map(_removal_row, removals), left=("what", "path", "why")))
     if removals and not is_dry and not is_agreed:
         _ask(len(removals))
-    done = [] if is_dry else pruning.apply(removals)
+    gone = [] if is_dry else pruning.apply(removals)
     if is_json:
-        as_json([rows.removal(one, is_done=one in done) for one in removals])
-    would = f"{len(removals)} would be" if is_dry else f"{len(done)} of {len(removals)} were"
-    say(f"{would} pruned" if removals else "nothing to prune")
-    context.exit(0 if is_dry or len(done) == len(removals) else 1)
+        as_json([rows.removal(one, is_done=one in gone) for one in removals])
+    would = f"{len(removals)}" if is_dry else f"{len(gone)} of {len(removals)}"
+    say(f"{would} {done(len(removals), is_dry=is_dry)} pruned" if removals else "nothing to prune")
+    context.exit(0 if is_dry or len(gone) == len(removals) else 1)
 
 
 def _removal_row(one: Removal) -> tuple[str, str, str]:
@@ -227,19 +227,21 @@ def migrate(
 ) -> None:
     """Rewrite cassettes of vcrpy and pytest-recording in our format, or ours as vcrpy's.
 
-    Each is decoded and scrubbed; one that would still hold a secret is not written, and the exit code is 1.
+    Each is decoded and scrubbed; one that would still hold a secret is not written. The exit code is 1 where something
+    is not written, or with --layout stays behind.
     """
     if bool(paths) == bool(layout):
         raise click.UsageError("name PATHS to rewrite where they are, or --layout pytest-recording to move cassettes")
     if layout and to == "vcrpy":
         raise click.UsageError("--layout goes only from pytest-recording to ours")
     if to == "vcrpy":
-        steps = migration.plan_back(Library(*paths).files, out=directory, spelling=spelling)
+        steps = migration.plan_back(Library(*paths).files, out=directory, spelling=spelling, below=paths)
         outcomes = [migration.migrate_back(step, spelling=spelling, is_dry=is_dry) for step in steps]
     else:
         outcomes = _to_ours(paths, root, tests or Path("tests"), _scrubber(secret_env), is_dry=is_dry)
     _tell(outcomes, is_json=is_json, is_dry=is_dry)
-    context.exit(1 if any(one.problem for one in outcomes) else 0)
+    is_left = any(one.problem or (layout and one.step.target is None) for one in outcomes)
+    context.exit(1 if is_left else 0)
 
 
 def _to_ours(
@@ -247,7 +249,7 @@ def _to_ours(
 ) -> list[Outcome]:
     """Rewrite the cassettes at ``paths``, or move those of pytest-recording below ``tests`` where there are none."""
     project = Project.around(paths[0], root=root) if paths else Project.around(Path.cwd(), root=root or Path.cwd())
-    steps = migration.plan(Library(*paths).files) if paths else migration.plan_layout(tests, project)
+    steps = migration.plan(migration.sources(Library(*paths).paths)) if paths else migration.plan_layout(tests, project)
     return [migration.migrate(step, scrubber=scrubber, allowed=project.allowed, is_dry=is_dry) for step in steps]
 
 
@@ -261,8 +263,10 @@ def _tell(outcomes: Sequence[Outcome], *, is_json: bool, is_dry: bool) -> None:
             say(f"{one.step.source}: {one.problem}")
         for lost in one.lost:
             say(f"{one.step.target}: {lost}")
+    if any(one.step.is_unsure for one in outcomes):
+        say(f"{migration.REPLACED}: where that is no '-' in the test, rename the file as pytest names it")
     written = sum(one.step.target is not None and one.problem is None for one in outcomes)
-    say(f"{written} of {count(len(outcomes), 'cassette')} {'would be' if is_dry else 'were'} written")
+    say(f"{written} of {count(len(outcomes), 'cassette')} {done(len(outcomes), is_dry=is_dry)} written")
 
 
 def _outcome_row(one: Outcome) -> list[str | Text]:

@@ -80,6 +80,11 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
+def done(number: int, *, is_dry: bool = False) -> str:
+    """Return the verb that says that so many things were changed."""
+    return "would be" if is_dry else "was" if number == 1 else "were"
+
+
 def size(number: float) -> str:
     """Return a number of bytes in the unit that suits it."""
     for unit in _UNITS[:-1]:

@@ -12,6 +12,7 @@ import os
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 
@@ -31,7 +32,7 @@ from llmkit.recording.replies.prices import Prices
 from llmkit.recording.scrubbing.leaks import Allowed
 from llmkit.recording.scrubbing.scrub import Scrubber
 
-_SUFFIXES = (".yaml", ".yml")
+_NAMES = ("*.yaml", "*.yml")
 
 
 class Library:
@@ -60,7 +61,7 @@ class Library:
     @cached_property
     def files(self) -> list[Path]:
         """The files, in order, each once."""
-        return list(dict.fromkeys(file for path in self.paths for file in _files(path)))
+        return list(dict.fromkeys(file for path in self.paths for file in files_of(path)))
 
     def cassettes(self) -> list[CassetteFile]:
         """Return what each file holds, or what is broken about it."""
@@ -219,12 +220,13 @@ def is_failure(findings: Iterable[Finding], *, is_strict: bool = False) -> bool:
     return any(one.severity >= (Severity.WARNING if is_strict else Severity.ERROR) for one in findings)
 
 
-def _files(path: Path) -> Iterator[Path]:
+def files_of(path: Path, names: Sequence[str] = _NAMES) -> Iterator[Path]:
+    """Yield ``path``, or of a directory the files with such ``names``, without those in hidden directories."""
     if not path.is_dir():
         yield path
         return
-    for directory, below, names in os.walk(path):
+    for directory, below, there in os.walk(path):
         below[:] = sorted(name for name in below if not name.startswith("."))
-        for name in sorted(names):
-            if name.endswith(_SUFFIXES) and not name.startswith("."):
+        for name in sorted(there):
+            if not name.startswith(".") and any(fnmatchcase(name, pattern) for pattern in names):
                 yield Path(directory, name)

@@ -553,6 +553,39 @@ def test_migrate_moves_the_layout_of_pytest_recording(run: Run) -> None:
     assert run("check").exit_code == 0
 
 
+def test_migrate_fails_where_the_layout_leaves_files_behind(run: Run) -> None:
+    Path("tests").mkdir()
+    Path("tests/test_x.py").write_text("def test_b(): ...\n")
+    for name in ("test_b[a-b]", "test_b[c-d]", "other"):
+        path = Path(f"tests/cassettes/test_x/{name}.yaml")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(vcr_format.dump([chat("Hello")]))
+
+    result = run("migrate", "--layout", "pytest-recording")
+
+    assert (result.exit_code, path.exists()) == (1, True)
+    assert result.stderr.count("pytest-recording writes '-' for each of < > ? % * : | \" ' / \\ in the name") == 1
+    assert result.stderr.endswith("\n2 of 3 cassettes were written\n")
+
+
+def test_migrate_takes_the_json_of_vcrpy_in_a_directory(run: Run) -> None:
+    Path("c").mkdir()
+    Path("c/a.json").write_text(vcr_format.dump([chat("Hello")], "json"))
+
+    result = run("migrate", "c")
+
+    assert (result.exit_code, result.stderr) == (0, "1 of 1 cassette was written\n")
+    assert [path.name for path in Path("c").iterdir()] == ["a.yaml"]
+
+
+def test_migrate_keeps_the_directories_below_those_named(run: Run) -> None:
+    save("cassettes/tests/test_x/a.yaml", chat())
+
+    assert run("migrate", "cassettes", "--to", "vcrpy", "--out", "v").exit_code == 0
+
+    assert Path("v/tests/test_x/a.yaml").exists()
+
+
 @pytest.mark.parametrize("arguments", [[], ["a.yaml", "--layout", "pytest-recording"]])
 def test_migrate_wants_paths_or_a_layout(run: Run, arguments: list[str]) -> None:
     assert run("migrate", *arguments).exit_code == 2

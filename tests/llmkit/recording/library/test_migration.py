@@ -205,6 +205,15 @@ def test_files_keep_their_places_below_another_directory(tmp_path: Path) -> None
     assert targets == [tmp_path / "out" / "x" / "a.yaml", tmp_path / "out" / "y" / "a.yaml"]
 
 
+def test_files_keep_their_places_below_the_directory_that_was_named(tmp_path: Path) -> None:
+    file = tmp_path / "c" / "x" / "a.yaml"
+    file.parent.mkdir(parents=True)
+
+    (step,) = migration.plan_back([file], out=tmp_path / "out", below=[tmp_path / "c"])
+
+    assert step.target == tmp_path / "out" / "x" / "a.yaml"
+
+
 @pytest.fixture
 def recorded_by_pytest_recording(tmp_path: Path) -> Path:
     tests = tmp_path / "tests" / "unit"
@@ -284,8 +293,32 @@ def test_a_name_whose_characters_were_replaced_is_pointed_out(recorded_by_pytest
     root = recorded_by_pytest_recording
     vcrpy_file(root / "tests/unit/cassettes/test_app/test_a[a-b].yaml")
 
-    (note,) = [
-        one.note for one in plan_layout(root / "tests", Project.around(root, root=root)) if "a-b" in one.source.name
-    ]
+    steps = plan_layout(root / "tests", Project.around(root, root=root))
 
-    assert "check the name" in note
+    assert [one.source.name for one in steps if one.is_unsure] == ["test_a[a-b].yaml"]
+
+
+@pytest.mark.parametrize(
+    "marker", ['default_cassette("default.yaml")', 'vcr("cassettes/default.yaml")', 'vcr("default")']
+)
+def test_a_cassette_that_a_marker_names_has_its_way_told(
+    recorded_by_pytest_recording: Path, monkeypatch: pytest.MonkeyPatch, marker: str
+) -> None:
+    root = recorded_by_pytest_recording
+    monkeypatch.chdir(root)
+    (root / "tests/unit/test_app.py").write_text(f"@pytest.mark.{marker}\ndef test_a(): ...\n")
+
+    steps = plan_layout(root / "tests", Project.around(root, root=root))
+
+    (note,) = [one.note for one in steps if one.source.name == "default.yaml"]
+    assert "git mv tests/unit/cassettes/test_app/default.yaml cassettes/default.yaml" in note
+    assert '@pytest.mark.cassette("default")' in note
+
+
+def test_json_of_vcrpy_is_found_in_a_directory_and_other_json_is_not(tmp_path: Path) -> None:
+    cassette.save(tmp_path / "a.yaml", [chat()])
+    for name, text in (("b", vcr_format.dump([chat()], "json")), ("c", "{}"), ("d", "{"), ("e", "[]")):
+        (tmp_path / f"{name}.json").write_text(text)
+
+    assert [path.name for path in migration.sources([tmp_path])] == ["a.yaml", "b.json"]
+    assert [path.name for path in migration.sources([tmp_path / "c.json"])] == ["c.json"]
