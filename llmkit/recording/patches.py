@@ -26,8 +26,8 @@ class Patches:
         """Replace in what is imported, and wait for the rest."""
         for name in self._by_module:
             self._awaited.add(name)
-            if name in sys.modules:
-                self._patch(name, sys.modules[name])
+            if (module := sys.modules.get(name)) is not None:  # None says that it must not be imported
+                self._patch(name, module)
         sys.meta_path.insert(0, self)
 
     def take_out(self) -> None:
