@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from llmkit.recording import cassette
+from llmkit.recording.cassette.file import remove, unreadable
 from llmkit.recording.cassette.yaml_reader import parse
 from llmkit.recording.cassette.yaml_writer import Writer
 from llmkit.recording.interaction import Interaction
@@ -31,14 +32,15 @@ class Shelf:
 
     def read(self) -> bytes | None:
         """Return the bytes of the file, or None if there is none; `BrokenCassette` if it can't be read."""
-        source = self.path if self.path.exists() else self._first
-        try:
-            signature = _signature(source)
-            raw = cassette.read(source)
-        except FileNotFoundError:
-            return None
-        self._signature = signature if source == self.path else None
-        return raw
+        for source in dict.fromkeys((self.path, self._first)):
+            try:
+                signature = _signature(source)
+                raw = cassette.read(source)
+            except FileNotFoundError:
+                continue
+            self._signature = signature if source == self.path else None
+            return raw
+        return None
 
     def hold(self, before: Sequence[Interaction] | None) -> None:
         """Take ``before`` for what the file held when it was `read`; None if there was none."""
@@ -54,8 +56,8 @@ class Shelf:
 
     def restore(self) -> None:
         """Take out all that was written here, and put back what the file held at first."""
-        with cassette.locked(self.path):
-            if self._ours:
+        if self._ours:
+            with cassette.locked(self.path):
                 self._look()
                 self._save(set(range(len(self._before or ()))), [])
 
@@ -68,7 +70,7 @@ class Shelf:
             cassette.write(self.path, self._writer.dump(interactions))
             self._signature = _signature(self.path)
         else:
-            self.path.unlink(missing_ok=True)
+            remove(self.path)
             self._signature = None
 
     @property
@@ -103,6 +105,11 @@ def _taken(left: Counter[str], text: str) -> bool:
 
 
 def _signature(path: Path) -> _Signature:
-    """Return what changes whenever the file is replaced."""
-    found = path.stat()
+    """Return what changes whenever the file is replaced; raises as `cassette.read`."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise unreadable(path, error) from None
     return found.st_mtime_ns, found.st_size, found.st_ino
