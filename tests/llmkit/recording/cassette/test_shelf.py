@@ -80,6 +80,16 @@ def test_what_others_took_out_never_comes_back(path: Path) -> None:
     assert held(path) == ["kept"]
 
 
+def test_what_others_took_out_stays_out_however_often_they_write(path: Path) -> None:
+    cassette.save(path, [recording("old"), recording("kept")])
+    one, other = opened(path), opened(path)
+    other.write([], lambda place: place == 1)
+    for ours in (["a"], ["a", "b"], ["a", "b", "c"]):
+        one.write(list(map(recording, ours)), keep)
+        opened(path).write([recording("another's")], keep)
+    assert sorted(held(path)) == ["a", *["another's"] * 3, "b", "c", "kept"]
+
+
 def test_what_was_let_go_of_here_may_come_back_here(path: Path) -> None:
     cassette.save(path, [recording("old")])
     one, other = opened(path), opened(path)
