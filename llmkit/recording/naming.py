@@ -9,12 +9,18 @@ import unicodedata
 _UNSAFE = re.compile(r"[^\w.,=+@ \[\]-]")
 _PARAMETERS = re.compile(r"\[.*\]$", re.DOTALL)
 _LONGEST_NAME = 150  # bytes; file systems end at 255, and a temporary name is longer
+# what begins like a key and has a run of digits and letters: no name of a file may give it away
+_KEY = re.compile(
+    r"(?<![A-Za-z0-9])(?:sk-|ek_|gh[pousr]_|github_pat_|gl[a-z]{2,5}-|AKIA|ASIA|xox[a-z]-|xapp-|AIza|GOCSPX-|ya29\.|"
+    r"[rs]k_live_|hf_|gsk_|xai-|SG\.|npm_|pypi-|eyJ)"
+    r"(?=[\w.-]*?(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{12,})[\w.-]{12,}"
+)
 _HASHED = re.compile(r"(.+)-[0-9a-f]{8}", re.DOTALL)
 
 
 def file_name(name: str) -> str:
     """Return ``name`` where it is a plain file name; another gets a part of its hash, so that no two names meet."""
-    plain = _UNSAFE.sub("-", name)
+    plain = _UNSAFE.sub("-", _KEY.sub("REDACTED", name))
     encoded = plain.encode("utf-8", "replace")
     is_plain = plain == name and name.strip(". ") == name and _is_one_everywhere(name)
     if is_plain and len(encoded) <= _LONGEST_NAME:

@@ -300,7 +300,7 @@ class Tape:
                 request=entry.asked,
                 response=self._of_replies.response(plain),
                 recorded_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-                test=self.manner.test,
+                test=self._of_replies.text(self.manner.test),
             )
             self.ledger.record(entry.interaction.response)
             if not entry.is_refusal_expected:

@@ -30,10 +30,11 @@ _LEAST_ENTROPY = 3.0
 
 # a key begins a word; in JSON or a URL, the escape of a line break or a sign may stand before it
 _BEGIN = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrtbf])|(?<=\\u[\dA-Fa-f]{4})|(?<=%[\dA-Fa-f]{2}))"
-# the block of a private key: line breaks may be escaped, and headers stand before what is encrypted
+# the block of a private key: line breaks may be escaped, and headers stand before what is encrypted. A chat shows it
+# as a quotation, as the lines of a string, with numbers before its lines
 _PEM = (
-    r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----(?:\s|\\+[nr])*"
-    r"((?:(?:Proc-Type|Version|Comment|Hash):|[A-Za-z0-9+/=]{8})(?:[^-\"]|-(?!----))*(?:-----END [A-Z0-9 ]*-----)?)"
+    r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----(?>(?:\\[nrt]|[^\w+/=-]|\d{1,5}(?![\w+/=])|\+(?=[\s\\\"']))*)"
+    r"((?:(?:Proc-Type|Version|Comment|Hash):|[A-Za-z0-9+/=]{16})(?:[^-\"]|-(?!----))*(?:-----END [A-Z0-9 ]*-----)?)"
 )
 
 
@@ -100,9 +101,16 @@ _ASSIGNED = re.compile(
     re.IGNORECASE,
 )
 _LONGEST_NAME = 64
-_PLACEHOLDER = re.compile(rf"{REDACTED}|your|placeholder|dummy|change-?me|insert|fake|(.)\1{{7}}", re.IGNORECASE)
+_PLACEHOLDER = re.compile(r"your|placeholder|dummy|change-?me|insert|fake|(.)\1{{7}}", re.IGNORECASE)
 # sk-proj-xxxxxxxxxxxx, ghp_your_token_goes_here, glpat-YOUR-TOKEN
 _WORDS = re.compile(r"[xX*_-]+|[a-z]{0,15}(?:[-_][a-z]{0,15})*|[A-Z]{0,15}(?:[-_][A-Z]{0,15})*")
+_EXAMPLE = re.compile(r"(?:^|[-_])(?:your|example|placeholder|dummy|fake|insert|changeme)(?:[-_]|$)", re.IGNORECASE)
+# a key is shorter: inside of encrypted reasoning, or of a picture, its format is chance
+_LONGEST_KEY = 200
+_BASE64URL = re.compile(r"[\w-]*$", re.ASCII)
+# what a field of JSON calls so is a credential if it looks like one; in a text it may be anything
+_FIELDS = frozenset({"key", "token"})
+_UUID = re.compile(r"[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}", re.IGNORECASE)
 _RUN = re.compile(r"[A-Za-z0-9+/]{12,}")
 
 
@@ -159,6 +167,7 @@ def find(interaction: Interaction, *, allowed: Allowed = NOTHING) -> list[Leak]:
         *_in_headers("response", response.headers),
         *_in_body("response.body", response.body),
         *_in_text("response.ended", response.ended),
+        *_in_text("test", interaction.test),
     ]
     return _leaks(found, allowed)
 
@@ -245,9 +254,20 @@ def _in_text(where: str, text: str) -> Iterator[_Found]:
 
 def _shaped(shape: _Shape, text: str) -> Iterator[str]:
     for found in shape.pattern.finditer(text):
-        is_placeholder = REDACTED in found[0] or _WORDS.fullmatch(found[1])
-        if not is_placeholder and (not shape.is_wordlike or _is_random(found[1])):
+        random = found[1].replace(REDACTED, "")
+        may_be_words = shape.is_wordlike or random != found[1] or _EXAMPLE.search(random)
+        is_placeholder = _WORDS.fullmatch(random) or (may_be_words and not _is_random(random))
+        if not is_placeholder and not _is_amid_data(text, found.start()):
             yield re.sub(r"\\+[nr]|\s", "", found[0])  # a PEM block has line breaks, escaped or not
+
+
+def _is_amid_data(text: str, start: int) -> bool:
+    """Tell whether what begins at ``start`` goes on a run of base64url that is longer than a key."""
+    if text[max(0, start - 1) : start] not in ("-", "_"):
+        return False
+    before = _BASE64URL.search(text[max(0, start - _LONGEST_KEY) : start])
+    after = re.match(r"[\w-]*", text[start : start + _LONGEST_KEY], re.ASCII)
+    return sum(len(run[0]) for run in (before, after) if run) >= _LONGEST_KEY
 
 
 def _assigned(text: str) -> Iterator[str]:
@@ -255,7 +275,10 @@ def _assigned(text: str) -> Iterator[str]:
     for after in _AFTER_A_NAME.finditer(text):
         name = _NAME.search(text, max(0, after.start() - _LONGEST_NAME), after.start())
         value = _ASSIGNED.match(text, after.start())
-        if name and value and _is_credential(name[0]) and _is_secret(value[1]):
+        if not name or not value or text[value.end() : value.end() + 1] == "(":  # what is called is code
+            continue
+        is_field = name[0].lower() in _FIELDS and text[after.start()] in '"\\' and not _UUID.fullmatch(value[1])
+        if (is_field or _is_credential(name[0])) and _is_secret(value[1]):
             yield value[1]
 
 
@@ -268,6 +291,7 @@ def _is_credential(name: str) -> bool:
 
 
 def _is_secret(value: str) -> bool:
+    value = value.replace(REDACTED, "")
     if len(value) < _SHORTEST or _PLACEHOLDER.search(value) or any(shape.pattern.match(value) for shape in _SHAPES):
         return False  # one that has a shape is found by it
     return _entropy(value) > _LEAST_ENTROPY and _is_random(value)

@@ -279,6 +279,10 @@ def _encodings(body: bytes) -> Iterator[str]:
     # an ASCII character in UTF-16 has a zero byte; no text in UTF-8 has one
     if b"\0" in body[:4] or body.startswith((b"\xff\xfe", b"\xfe\xff")):
         yield "utf-16-be" if body.startswith((b"\0", b"\xfe\xff")) else "utf-16-le"
+    elif b"\0" in body and len(body) % 2 == 0:  # not at first: it begins with other characters
+        zeros = body[::2].count(0), body[1::2].count(0)
+        if min(zeros) == 0 and max(zeros) >= _SHORTEST_SECRET:
+            yield "utf-16-be" if zeros[0] else "utf-16-le"
     yield "utf-8"
 
 

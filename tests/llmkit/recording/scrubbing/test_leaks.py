@@ -7,6 +7,7 @@ import json
 import pickle
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -173,11 +174,58 @@ def test_what_has_entropy_where_a_credential_stands_is_a_leak(text: str) -> None
         '{"next_page_token": "AbC123def456GHI789jkl0mnop", "signature": "AbC123def456GHI789jkl0mnop"}',
         '{"api_key": "a1b2a1b2a1b2a1b2a1b2a1b2"}',
         '{"prompt_cache_key": "AbC123def456GHI789jkl0mnop"}',
+        "secret_key = config.SecretKey256BitsProvider.load()",
+        "sk-proj-your-key-here-123 xoxb-your-token-here1",
     ],
 )
 def test_what_only_looks_like_a_secret_is_none(text: str) -> None:
     assert leaks.find(replied(text.encode())) == []
     assert leaks.find(replied(chat(text))) == []
+
+
+PEM_LINES = PEM.splitlines()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "".join(f"> {line}\n" for line in PEM_LINES),
+        "".join(f'    "{line}\\n"\n' for line in PEM_LINES),
+        " +\n".join(f"'{line}\\n'" for line in PEM_LINES),
+        "".join(f"{number:3} | {line}\n" for number, line in enumerate(PEM_LINES)),
+        "".join(f"{number}: {line}\n" for number, line in enumerate(PEM_LINES)),
+    ],
+    ids=["quotation", "Python", "JavaScript", "numbered", "counted"],
+)
+def test_a_private_key_is_found_as_a_chat_shows_it(text: str) -> None:
+    assert [leak.kind for leak in leaks.find(replied(chat(text)))] == ["private key"]
+    assert [leak.kind for leak in leaks.find(replied(stream(*text)))] == ["private key"]
+
+
+def test_what_stands_beside_a_redaction_is_judged_by_itself() -> None:
+    assert len(leaks.find(replied(chat(f"sk-proj-REDACTED{TAIL}")))) == 1
+    assert len(leaks.find(replied(chat(f'api_key = "REDACTED{HEX}"')))) == 1
+
+
+@pytest.mark.parametrize("name", ["token", "key"])
+def test_a_random_value_of_a_field_that_is_called_a_key_is_a_leak(name: str) -> None:
+    for value in (TAIL, HEX):
+        assert [leak.kind for leak in leaks.find(replied(json.dumps({name: value}).encode()))] == [leaks.CREDENTIAL]
+    for value in ("uploads/report.pdf", str(uuid.UUID(hex=HEX)), " unbelievable", "created_at_desc_nulls"):
+        assert leaks.find(replied(json.dumps({name: value}).encode())) == []
+
+
+def test_a_key_in_the_name_of_a_test_is_a_leak() -> None:
+    found = leaks.find(replace(replied(b""), test=f"test_x.py::test_a[{KEYS[1]}]"))
+    assert [leak.where for leak in found] == ["test"]
+
+
+@pytest.mark.parametrize("key", [f"sk-{TAIL}", f"ek_{TAIL}", f"hf_{TAIL}{TAIL}"])
+def test_what_has_the_format_of_a_key_amid_long_data_is_none(key: str) -> None:
+    data = hashlib.sha256(b"").hexdigest() * 4
+    assert leaks.find(replied(json.dumps({"encrypted_content": f"{data}-{key}"}).encode())) == []
+    assert leaks.find(replied(json.dumps({"encrypted_content": f"a-{key}{data}"}).encode())) == []
+    assert len(leaks.find(replied(chat(f"a-{key}")))) == 1
 
 
 @given(st.binary(max_size=3000))

@@ -358,6 +358,12 @@ def test_a_secret_goes_from_utf_16(encoding: str) -> None:
     assert scrubbed.decode(encoding) == '{"a": "REDACTEDü"}'
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_secret_goes_from_utf_16_that_begins_with_other_characters(encoding: str) -> None:
+    scrubbed = Scrubber().knowing([CANARY]).body(f"密钥密钥 {CANARY}".encode(encoding))
+    assert scrubbed.decode(encoding) == "密钥密钥 REDACTED"
+
+
 def sse(*events: object) -> bytes:
     return b"".join(f"data: {json.dumps(event)}\n\n".encode() for event in events)
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from llmkit.recording.interaction import Request
+from llmkit.recording.manner import Manner
+from llmkit.recording.naming import file_name, may_be_of
 from llmkit.recording.tape import Tape
 
 CANARY = "canary-7f3a9b1c2d"
@@ -39,3 +41,25 @@ def test_a_short_password_of_the_environment_goes_from_replies_too(
     monkeypatch.setenv("DB_PASSWORD", "pw 1 x")
     record(tape, "a", "it is pw 1 x")
     assert [one.response.body for one in tape.interactions] == [b"it is REDACTED"]
+
+
+def test_a_secret_goes_from_the_name_of_the_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_API_KEY", CANARY)
+    tape = Tape(tmp_path / "a.yaml", mode="new_episodes", manner=Manner(test=f"test_a[{CANARY}]"))
+    record(tape, "a", "b")
+    assert [one.test for one in tape.interactions] == ["test_a[REDACTED]"]
+    assert CANARY not in (tmp_path / "a.yaml").read_text()
+
+
+@pytest.mark.parametrize("key", ["sk-proj-AbC123def456GHI789jkl0", "AKIAIOSFODNN7EXAMPLE", "ghp_AbC123def456GHI789jk"])
+def test_a_key_goes_from_the_name_of_a_file(key: str) -> None:
+    one, other = (file_name(f"test_a[{number}-{key}-x]") for number in "12")
+    assert key not in one
+    assert one.startswith("test_a[1-REDACTED")
+    assert one != other
+    assert may_be_of(one, "test_a")
+
+
+@pytest.mark.parametrize("name", ["test_a[sk-learn-is-good-1]", "test_desk-1234567890abcdef", "test_a[sk-short1]"])
+def test_other_names_of_files_stay(name: str) -> None:
+    assert file_name(name) == name
