@@ -6,6 +6,7 @@ socket. So it is their own code that reads a replay, and their own errors that t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
@@ -15,6 +16,7 @@ from llmkit.recording.take import is_no_reply
 
 _FRAMING = ("content-length", "transfer-encoding")
 _STREAM = "text/event-stream"
+_CUT_OFF = re.compile(r"^aborted: .*, (\d+) bytes before the end of a chunk$")
 
 
 class Listener(Protocol):
@@ -98,13 +100,14 @@ class Overheard:
         """Take note that nothing more comes: the connection ended or broke with ``error``, or a wait was cancelled."""
         if self.is_over:
             return
-        self._keep_the_rest()
+        missing = self._keep_the_rest()
         if isinstance(error, Exception):
             self._over(ended_as(error))
         elif error is not None:
             self._over(CANCELLED)
         elif self._is_chunked or self._length is not None:
-            self._over(f"aborted: IncompleteRead: the connection ended after {self._seen} bytes of the body")
+            where = f", {missing} bytes before the end of a chunk" if missing else ""
+            self._over(f"aborted: IncompleteRead: the connection ended after {self._seen} bytes of the body{where}")
         else:
             self._over()
 
@@ -114,11 +117,13 @@ class Overheard:
             self._keep_the_rest()
             self._over(CLOSED)
 
-    def _keep_the_rest(self) -> None:
-        """Tell of what came of a chunk whose end does not."""
-        if self._chunk_left is not None and self._buffer:
-            self._seen += len(self._buffer)
-            self._listener.add(bytes(self._buffer))
+    def _keep_the_rest(self) -> int:
+        """Tell of what came of a chunk whose end does not; return how many bytes of it are missing."""
+        if self._chunk_left is None or not self._buffer:
+            return 0
+        self._seen += len(self._buffer)
+        self._listener.add(bytes(self._buffer))
+        return self._chunk_left - len(self._buffer)
 
     def _over(self, ended: str = "") -> None:
         self.is_over = True
@@ -161,10 +166,17 @@ def as_sent(response: Response, method: str, speed: float) -> Iterator[tuple[flo
     if is_no_reply(response):
         return
     yield head_delay_s(response, speed), head(response, method)
-    is_chunked = _is_chunked(response)
+    if not _is_chunked(response):
+        yield from pieces(response, speed)
+        return
+    sent, cut_off = 0, _CUT_OFF.search(response.ended)
     for delay_s, piece in pieces(response, speed):
-        yield delay_s, b"%x\r\n%s\r\n" % (len(piece), piece) if is_chunked else piece
-    if is_chunked and not response.ended:
+        sent += len(piece)
+        if cut_off and sent == len(response.body):  # clients that wait for the whole of a chunk see nothing of it
+            yield delay_s, b"%x\r\n%s" % (len(piece) + int(cut_off[1]), piece)
+        else:
+            yield delay_s, b"%x\r\n%s\r\n" % (len(piece), piece)
+    if not response.ended:
         yield 0.0, b"0\r\n\r\n"
 
 
@@ -187,6 +199,8 @@ def framed(response: Response, method: str) -> list[tuple[str, str]]:
     kept = [(n, v) for n, vs in response.headers.items() if n.lower() not in _FRAMING for v in vs]
     if _is_chunked(response):
         return [*kept, ("Transfer-Encoding", "chunked")]
+    if _lasts_until_the_end(response):
+        return kept
     return [*kept, ("Content-Length", str(len(response.body) + bool(response.ended)))]
 
 
@@ -194,8 +208,16 @@ def _is_chunked(response: Response) -> bool:
     """Tell whether the body comes in chunks that clients can tell from each other."""
     if not response.body and not response.ended:
         return False
-    coding, content = header(response.headers, "transfer-encoding"), header(response.headers, "content-type")
-    return "chunked" in coding.lower() or content.lower().startswith(_STREAM)
+    if coding := header(response.headers, "transfer-encoding"):
+        return "chunked" in coding.lower()
+    is_stream = header(response.headers, "content-type").lower().startswith(_STREAM)
+    return is_stream and not header(response.headers, "content-length") and not _lasts_until_the_end(response)
+
+
+def _lasts_until_the_end(response: Response) -> bool:
+    """Tell whether the server said that the body has no other end than that of the connection."""
+    is_framed = any(header(response.headers, name) for name in _FRAMING)
+    return not is_framed and "close" in header(response.headers, "connection").lower()
 
 
 def header_lines(lines: bytes) -> Iterator[tuple[str, str]]:

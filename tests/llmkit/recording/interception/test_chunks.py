@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import gzip
 import http.client
+import itertools
 import json
+import socketserver
+import threading
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,7 @@ import pytest
 import requests
 import urllib3
 
+from llmkit.pytest_plugin import NetworkAllowance
 from llmkit.recording import use_cassette
 from llmkit.recording.cassette import load
 from tests.llmkit.recording.conftest import GATE, Upstream
@@ -55,11 +60,10 @@ def _urllib3(url: str, note: Callable[[], object]) -> list[bytes]:
 
 def _http_client(url: str, note: Callable[[], object]) -> list[bytes]:
     connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=20)
-    connection.request("POST", "/v1/x")
-    reply = connection.getresponse()
-    found = _noting(iter(reply.read1, b""), note)
-    connection.close()
-    return found
+    with closing(connection):
+        connection.request("POST", "/v1/x")
+        with connection.getresponse() as reply:
+            return _noting(iter(reply.read1, b""), note)
 
 
 def _aiohttp(how: Callable[[aiohttp.StreamReader], AsyncIterator[Any]]) -> Reader:
@@ -159,3 +163,51 @@ def test_a_reply_with_a_length_still_has_one(path: Path, upstream: Upstream, how
         assert ask()[1] == payload
     with use_cassette(path):
         assert ask() == (str(len(payload)), payload)
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+EVENTS = b"data: 1\n\ndata: 2\n\n"
+FRAMINGS = {
+    "with a length": HEAD + b"Content-Length: 18\r\n\r\n" + EVENTS,
+    "until the connection closes": HEAD + b"Connection: close\r\n\r\n" + EVENTS,
+    "cut off inside a chunk": HEAD + b"Transfer-Encoding: chunked\r\n\r\n20\r\n" + EVENTS,
+}
+
+
+@pytest.fixture
+def verbatim(request: pytest.FixtureRequest, network_allowance: NetworkAllowance) -> Iterator[str]:
+    """The URL of a server that answers with these very bytes, and hangs up."""
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Verbatim)
+    server.daemon_threads = True
+    server.reply = request.param  # type: ignore[attr-defined]  # for its handler
+    network_allowance.allow("127.0.0.1", server.server_address[1])
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+class _Verbatim(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        while self.rfile.readline() != b"\r\n":
+            pass
+        self.wfile.write(self.server.reply)  # type: ignore[attr-defined]  # set by the fixture
+
+
+@pytest.mark.parametrize("name", ["requests", "http.client", "aiohttp any"])
+@pytest.mark.parametrize("verbatim", FRAMINGS.values(), ids=FRAMINGS, indirect=True)
+def test_a_stream_ends_as_its_framing_had_it_end(path: Path, verbatim: str, name: str) -> None:
+    def read() -> tuple[list[bytes], int, str]:
+        chunks = itertools.count()
+        try:
+            return READERS[name](verbatim, lambda: next(chunks)), next(chunks), ""
+        except Exception as error:
+            return [], next(chunks), f"{type(error).__name__}: {error}"
+
+    alone = read()
+    with use_cassette(path, record="new_episodes"):
+        recording = read()
+    with use_cassette(path):
+        assert read() == recording == alone

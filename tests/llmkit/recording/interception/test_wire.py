@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -10,6 +11,7 @@ from llmkit.recording.interaction import Response
 from llmkit.recording.interception.wire import Heard, Overheard, as_sent, framed
 
 pieces = st.lists(st.binary(min_size=1, max_size=40), max_size=6)
+CUT_OFF = "aborted: IncompleteRead: the connection ended after 5 bytes of the body"
 CHUNKED = {"Transfer-Encoding": ["chunked"]}
 
 
@@ -79,7 +81,7 @@ def test_a_body_without_a_length_is_over_with_the_connection() -> None:
 @pytest.mark.parametrize(
     ("error", "ended"),
     [
-        (None, "aborted: IncompleteRead: the connection ended after 5 bytes of the body"),
+        (None, f"{CUT_OFF}, 2 bytes before the end of a chunk"),
         (TimeoutError("slow"), "timeout: TimeoutError: slow"),
         (KeyboardInterrupt(), "cancelled"),
     ],
@@ -124,6 +126,34 @@ def test_the_headers_go_with_the_body_as_it_is_now(
     assert framed(response, method) == expected
 
 
-def test_events_come_in_chunks_also_where_the_recording_does_not_say_so() -> None:
-    response = Response(status=200, body=b"data: x\n\n", headers={"content-type": ["text/event-stream; charset=utf-8"]})
-    assert ("Transfer-Encoding", "chunked") in framed(response, "POST")
+def test_a_chunk_that_was_cut_off_is_cut_off_again() -> None:
+    sent = b"2\r\nab\r\n5\r\ncde"
+    overheard = Overheard(heard := _Pieces(), is_chunked=True, length=None)
+    overheard.feed(sent)
+    overheard.end()
+    chunks = tuple((0, len(piece)) for piece in heard.pieces)
+    assert _wire(replace(heard.response, headers=CHUNKED, chunks=chunks)) == sent
+
+
+STREAM = {"Content-Type": ["text/event-stream; charset=utf-8"]}
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({}, ("Transfer-Encoding", "chunked")),
+        ({"Connection": ["keep-alive"]}, ("Transfer-Encoding", "chunked")),
+        ({"Transfer-Encoding": ["chunked"], "Connection": ["close"]}, ("Transfer-Encoding", "chunked")),
+        ({"Content-Length": ["9"]}, ("Content-Length", "9")),
+        ({"Connection": ["close"]}, None),
+    ],
+)
+@pytest.mark.parametrize("ended", ["", "reset: ReadError: "])
+def test_events_are_framed_as_they_were_and_in_chunks_where_nothing_says(
+    said: dict[str, list[str]], expected: tuple[str, str] | None, ended: str
+) -> None:
+    response = Response(status=200, body=b"data: x\n\n", headers={**STREAM, **said}, ended=ended)
+    framing = [one for one in framed(response, "POST") if one[0] in ("Transfer-Encoding", "Content-Length")]
+    if ended and expected == ("Content-Length", "9"):
+        expected = ("Content-Length", "10")
+    assert framing == ([expected] if expected else [])
