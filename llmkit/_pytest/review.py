@@ -1,7 +1,8 @@
 """``--record=review``: what was recorded waits beside the cassettes until someone has seen each change and accepted it.
 
-A change is a recording that is new, one that is gone, or one that stands in the place of another; it is shown as a
-diff of the cassette's own lines. What nobody has decided on stays where it is, and is shown by the next review.
+A change is a recording that is new, one that is gone, or one that stands in the place of another; it is shown by what
+it means, and as a diff of the cassette's own lines if that is asked for. What nobody has decided on stays where it is,
+and is shown by the next review.
 """
 
 from __future__ import annotations
@@ -21,11 +22,17 @@ from llmkit.recording import cassette
 from llmkit.recording.cassette.yaml_writer import block
 from llmkit.recording.errors import BrokenCassette
 from llmkit.recording.interaction import Interaction
+from llmkit.recording.library.comparison import compare
+from llmkit.recording.library.masking import harmless
+from llmkit.recording.library.telling import Line, told
 from llmkit.recording.matching.diff import nearest
 
-_QUESTION = "accept this change? [y]es, [n]o, [a]ll that follow, [q]uit: "
+_QUESTION = "accept this change? [y]es, [n]o, [d]iff of all lines, [a]ll that follow, [q]uit: "
+_IGNORING = ".gitignore"
 _ANSWERS = {"y": True, "yes": True, "n": False, "no": False}
 _CONTEXT_LINES = 4
+_KINDS = {"added": "+ a new recording", "gone": "- a recording that is gone", "changed": "~ a recording that changed"}
+_UNTOLD = "  nothing but what is another in every recording: times, ids, headers that no client acts on"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +42,15 @@ class Change:
     before: Interaction | None
     after: Interaction | None
 
+    def told(self) -> Iterator[Line]:
+        """Yield what differs, as `llmkit cassettes diff` shows it."""
+        old, new = ([one] if one else [] for one in (self.before, self.after))
+        for change in compare(old, new):
+            yield Line("about", f"{_KINDS[change.kind]}: {harmless(change.about[0])}")
+            yield from told(change)
+
     def lines(self) -> Iterator[str]:
-        """Yield what differs, as a unified diff."""
+        """Yield all that differs, as a unified diff."""
         old, new = (block(one).splitlines() if one else [] for one in (self.before, self.after))
         yield from difflib.unified_diff(old, new, "recorded", "now", lineterm="", n=_CONTEXT_LINES)
 
@@ -58,6 +72,7 @@ class Review:
             return
         terminalreporter.section("llmkit: review")
         try:
+            _keep_from_git(self._settings.reviews)
             with self._uncaptured():
                 while waiting:
                     self._review(waiting[0], terminalreporter)
@@ -96,22 +111,26 @@ class Review:
         if len(rejected) < len(found):
             _write(target, list(_decided(after, rejected)))
         pending.unlink()
+        accepted = len(found) - len(rejected)
+        mixed = ". Old and new may not replay together: run its tests" if accepted and rejected else ""
         terminal.write_line(
-            f"llmkit: {self._settings.shown(target)}: {len(found) - len(rejected)} changes accepted, "
-            f"{len(rejected)} rejected"
+            f"llmkit: {self._settings.shown(target)}: {accepted} change{'s' * (accepted != 1)} accepted, "
+            f"{len(rejected)} rejected{mixed}"
         )
 
     def _is_accepted(self, change: Change, target: Path, terminal: pytest.TerminalReporter) -> bool:
         terminal.write_line("")
         terminal.write_line(self._settings.shown(target), bold=True)
-        for line in change.lines():
-            terminal.write_line(line, green=line.startswith("+"), red=line.startswith("-"))
+        for line in list(change.told()) or [Line("about", _UNTOLD)]:
+            terminal.write_line(line.text, green=line.kind == "after", red=line.kind == "before")
         while not self._accepts_all:
             answer = _ask(terminal.write).strip().lower()
             if answer in _ANSWERS:
                 return _ANSWERS[answer]
             if answer in ("q", "quit"):
                 raise EOFError
+            if answer in ("d", "diff"):
+                _show_lines(change, terminal)
             self._accepts_all = answer in ("a", "all")
         return True
 
@@ -150,6 +169,11 @@ def _decided(after: list[Interaction], rejected: list[Change]) -> Iterator[Inter
     yield from (change.before for change in rejected if change.before is not None and change.after is None)
 
 
+def _show_lines(change: Change, terminal: pytest.TerminalReporter) -> None:
+    for line in change.lines():
+        terminal.write_line(line, green=line.startswith("+"), red=line.startswith("-"))
+
+
 def _write(target: Path, interactions: list[Interaction]) -> None:
     if interactions:
         cassette.save(target, interactions)
@@ -162,7 +186,14 @@ def _ask(write: Callable[..., None]) -> str:
     return input()
 
 
+def _keep_from_git(reviews: Path) -> None:
+    """Let nobody commit what waits for a review."""
+    (reviews / _IGNORING).write_text("*\n", encoding="utf-8")
+
+
 def _remove_empty(directory: Path) -> None:
+    if not any(directory.rglob("*.yaml")):
+        (directory / _IGNORING).unlink(missing_ok=True)
     for place in sorted(directory.rglob("*"), reverse=True) if directory.exists() else ():
         if place.is_dir() and not any(place.iterdir()):
             place.rmdir()

@@ -10,12 +10,13 @@ import click
 
 from llmkit.cli import conversations, rows
 from llmkit.cli.changes import COMMANDS
-from llmkit.cli.display import age, as_json, cost, count, dollars, harmless, out, say, shown, size, some, styled, table
+from llmkit.cli.display import age, as_json, cost, count, dollars, out, say, shown, size, some, styled, table
 from llmkit.recording.cassette import load
 from llmkit.recording.cassette.yaml_writer import block
 from llmkit.recording.errors import RecordingError
 from llmkit.recording.library.checks import Finding, Severity
 from llmkit.recording.library.library import Library, committed, diff, is_failure
+from llmkit.recording.library.masking import harmless
 from llmkit.recording.library.pruning import PLAYED, Played
 from llmkit.recording.library.summary import Bill, CassetteFile, Stats, Summary
 from llmkit.recording.scrubbing.leaks import Allowed

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from rich.text import Text
 
-from llmkit.cli.display import dollars, harmless, out, shown, styled
+from llmkit.cli.display import dollars, out, shown, styled
 from llmkit.recording.interaction import Interaction
 from llmkit.recording.library.comparison import Change
+from llmkit.recording.library.masking import harmless
 from llmkit.recording.library.summary import FIRST_REFUSAL, CassetteFile
-from llmkit.recording.matching.diff import Difference
+from llmkit.recording.library.telling import told
 from llmkit.recording.replies.conversation import Conversation, Turn, facts, render
 from llmkit.recording.replies.prices import Prices
 
@@ -20,8 +21,7 @@ _STYLES = {
     "tool": "yellow", "user": "cyan",
 }  # fmt: skip
 _MARKS = {"added": ("+", "green"), "gone": ("-", "red"), "changed": ("~", "yellow")}
-_MOST_DIFFERENCES = 12
-_MOST_TEXT = 200
+_LINES = {"about": "dim", "before": "red", "after": "green"}
 
 
 def show(chosen: Sequence[tuple[CassetteFile, int, Interaction]], prices: Prices) -> None:
@@ -39,15 +39,15 @@ def show(chosen: Sequence[tuple[CassetteFile, int, Interaction]], prices: Prices
 
 
 def _head(number: int, one: Interaction, prices: Prices) -> Iterator[Text]:
-    told = facts(one)
-    model = told.asked if told.served in ("", told.asked) else f"{told.asked} → {told.served}"
-    usage = told.usage
-    parts = [f"{told.status}", model]
+    known = facts(one)
+    model = known.asked if known.served in ("", known.asked) else f"{known.asked} → {known.served}"
+    usage = known.usage
+    parts = [f"{known.status}", model]
     if usage.model:
         parts += [f"{usage.prompt_tokens:,} in, {usage.completion_tokens:,} out", dollars(prices.cost(usage))]
     parts += [one.recorded_at, shown(one.test)]
     yield styled(f"{number}  {one.request.method} {harmless(one.request.uri)}", "bold")
-    style = "red" if told.status >= FIRST_REFUSAL else "dim"
+    style = "red" if known.status >= FIRST_REFUSAL else "dim"
     yield styled("   " + " · ".join(harmless(part) for part in parts if part), style)
 
 
@@ -86,12 +86,7 @@ def show_changes(changes: Iterable[Change]) -> None:
     for one in changes:
         mark, style = _MARKS[one.kind]
         out(styled(f"{mark} {_numbers(one)}: {harmless(one.about[0])}", f"bold {style}"))
-        out(*(styled(f"    {harmless(line)}", "dim") for line in one.about[1:]))
-        for side, found in (("request", one.request), ("response", one.response)):
-            out(*(line for difference in found[:_MOST_DIFFERENCES] for line in _difference(side, difference)))
-            if len(found) > _MOST_DIFFERENCES:
-                out(f"  … and {len(found) - _MOST_DIFFERENCES} more in the {side}")
-        out("")
+        out(*(Text(line.text, style=_LINES.get(line.kind, "")) for line in told(one)), "")
 
 
 def _numbers(one: Change) -> str:
@@ -99,25 +94,3 @@ def _numbers(one: Change) -> str:
         return f"interaction {one.before or one.after} {'was added' if one.after else 'is gone'}"
     moved = "" if one.before == one.after else f" (was {one.before})"
     return f"interaction {one.after}{moved} changed"
-
-
-def _difference(side: str, one: Difference) -> Iterator[Text]:
-    yield Text(f"  {side} {harmless(one.where)}")
-    before, after = _apart(harmless(one.recorded), harmless(one.asked))
-    if not one.is_added:
-        yield styled(f"    - {before}", "red")
-    if not one.is_gone:
-        yield styled(f"    + {after}", "green")
-
-
-def _apart(before: str, after: str) -> tuple[str, str]:
-    """Shorten two texts to where they part."""
-    if max(len(before), len(after)) <= _MOST_TEXT:
-        return before, after
-    common = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), 0)
-    start = max(0, common - 40)
-    return _cut(before, start), _cut(after, start)
-
-
-def _cut(text: str, start: int) -> str:
-    return "…" * (start > 0) + text[start : start + _MOST_TEXT] + "…" * (len(text) > start + _MOST_TEXT)

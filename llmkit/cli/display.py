@@ -14,11 +14,10 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from llmkit.recording.library.masking import masked
+from llmkit.recording.library.masking import harmless, masked
 from llmkit.recording.library.summary import Bill, Summary
 
 _UNBOUNDED = 100_000  # columns: nothing is cut, what is too long for a terminal goes on in its next line
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _BLANK_ENDS = re.compile(r" +((?:\x1b\[[0-9;]*m)*)$", re.MULTILINE)
 _UNITS = ("B", "KB", "MB", "GB")
 
@@ -63,11 +62,6 @@ def table(
 def styled(text: str, style: str) -> Text:
     """Return ``text`` in a ``style``, which only a terminal shows."""
     return Text(text, style=style)
-
-
-def harmless(text: str) -> str:
-    """Return ``text`` without what would steer a terminal."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
 
 
 def shown(about: object) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from llmkit.cli.display import age, cost, count, dollars, harmless, size, some
+from llmkit.cli.display import age, cost, count, dollars, size, some
+from llmkit.recording.library.masking import harmless
 from llmkit.recording.library.summary import Bill, Summary
 
 

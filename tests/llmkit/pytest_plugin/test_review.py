@@ -32,7 +32,9 @@ class Reviewed:
         project.write(test_it=TESTS.format("new"))
 
     def review(self, answers: str, *options: str) -> pytest.RunResult:
-        command = (*self._pytester._getpytestargs(), "-p", "no:cacheprovider", "--record=review", *options)
+        plugins = ["llmkit.pytest_plugin", *["xdist.plugin"] * any(option.startswith("-n") for option in options)]
+        loaded = [word for name in plugins for word in ("-p", name)]
+        command = (*self._pytester._getpytestargs(), "-p", "no:cacheprovider", *loaded, "--record=review", *options)
         return self._pytester.run(*command, stdin=answers.encode(), timeout=60)
 
     def files(self, below: str = "cassettes/test_it") -> dict[str, bytes]:
@@ -53,7 +55,7 @@ def reviewed(project: Project, pytester: pytest.Pytester, server: MockServer) ->
     return Reviewed(project, pytester, server)
 
 
-def test_each_changed_interaction_is_shown_as_a_diff_and_written_when_it_is_accepted(
+def test_each_changed_interaction_is_shown_by_what_it_means_and_written_when_it_is_accepted(
     reviewed: Reviewed, server: MockServer
 ) -> None:
     result = reviewed.review("y\ny\n")
@@ -62,18 +64,51 @@ def test_each_changed_interaction_is_shown_as_a_diff_and_written_when_it_is_acce
         [
             "*= llmkit: review =*",
             "cassettes/test_it/test_one.yaml",
-            "--- recorded",
-            "+++ now",
-            '-* "content": "old one"',
-            '+* "content": "new one"',
-            "accept this change? * 1 changes accepted, 0 rejected",
+            "~ a recording that changed: POST https://api.openai.com/v1/chat/completions",
+            "  request messages[[]0].content",
+            '    - "old one"',
+            '    + "new one"',
+            "accept this change? * 1 change accepted, 0 rejected",
         ]
     )
+    assert "may not replay" not in str(result.stdout)
+    result.stdout.no_fnmatch_line("*recorded_at*")
     assert reviewed.prompts() == ["new one", "new two"]
     assert not (reviewed.project.path / "cassettes/.review").exists()
     reviewed.project.use_nothing()
     assert reviewed.project.run().ret == 0
     assert len(server.journal) == 4
+
+
+def test_the_diff_of_all_lines_is_shown_if_it_is_asked_for(reviewed: Reviewed) -> None:
+    result = reviewed.review("d\ny\ny\n")
+    expected = [
+        "*--- recorded",
+        "+++ now",
+        '-* "content": "old one"',
+        '+* "content": "new one"',
+        "accept*1 change accepted*",
+    ]
+    result.stdout.fnmatch_lines(expected)
+    assert reviewed.prompts() == ["new one", "new two"]
+
+
+def test_what_is_accepted_and_rejected_in_one_cassette_is_said_to_be_mixed(reviewed: Reviewed) -> None:
+    both = "from app import ask\ndef test_one(): ask('{0} one'), ask('{0} two')\ndef test_two(): ask('old two')\n"
+    reviewed.project.write(test_it=both.format("old"))
+    reviewed.project.run("--record=all").assert_outcomes(passed=2)
+    reviewed.project.write(test_it=both.format("new"))
+    result = reviewed.review("y\nn\n")
+    result.stdout.fnmatch_lines(
+        ["*: 1 change accepted, 1 rejected. Old and new may not replay together: run its tests"]
+    )
+
+
+def test_what_waits_is_not_for_git(reviewed: Reviewed) -> None:
+    reviewed.review("q\n")
+    assert (reviewed.project.path / "cassettes/.review/.gitignore").read_text() == "*\n"
+    reviewed.review("a\n")
+    assert not (reviewed.project.path / "cassettes/.review").exists()
 
 
 def test_what_is_rejected_leaves_the_cassette_as_it_was_byte_for_byte(reviewed: Reviewed) -> None:
@@ -127,7 +162,9 @@ def test_a_review_that_needs_no_answer_says_so(reviewed: Reviewed) -> None:
 def test_recordings_that_are_gone_are_a_change_too(reviewed: Reviewed) -> None:
     reviewed.project.write(test_it="def test_one(): pass\nfrom app import ask\ndef test_two(): ask('old two')\n")
     result = reviewed.review("n\n")
-    result.stdout.fnmatch_lines(['-* "content": "old one"', "accept*0 changes accepted, 1 rejected"])
+    result.stdout.fnmatch_lines(
+        ["- a recording that is gone: POST *", "*'old one'*", "accept*0 changes accepted, 1 rejected"]
+    )
     assert reviewed.files() == reviewed.first
     reviewed.review("y\n")
     assert list(reviewed.files()) == ["test_two.yaml"]
