@@ -1,6 +1,7 @@
 """Known secrets, found in whatever encoding they stand: as they are, percent-encoded, JSON-escaped or in base64.
 
-Each encoding may be applied twice. Base64 is found at all three alignments, so also inside of ``base64(user:secret)``.
+Each encoding may be applied twice. Base64 is found at all three alignments, so also inside of ``base64(user:secret)``,
+and where it is broken into lines, as MIME does.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ _SILHOUETTE = bytes(b"- "[not ((chr(code).isalnum() and code < 128) or code in b
 _ESCAPED = re.compile(r"[%\\](?:(?<=%)(?:25)*|(?<=\\)\\*u00)([2-7][0-9A-Fa-f])")
 # faster, for they begin with a literal
 _HINTS = (re.compile(r"%[2-7][0-9A-Fa-f]"), re.compile(r"\\u00[2-7][0-9A-Fa-f]"))
+# a line break, escaped or not, inside of base64; it begins with the rarer thing
+_FOLD = re.compile(r"[\r\n\\](?<=[A-Za-z0-9+/]{40}[\r\n\\])(?:(?<=\n)|(?<=\r)\n|(?<=\\)\\*(?:r\\+)?n)(?=[A-Za-z0-9+/])")
 
 
 @dataclass(frozen=True, slots=True)
 class Unescaped:
-    """A text with its escaped ASCII characters undone, and the way back."""
+    """A text with its escaped ASCII characters undone, or its base64 in one line, and the way back."""
 
     text: str
     _here: tuple[int, ...]
@@ -63,6 +66,20 @@ def unescaped(text: str) -> Unescaped | None:
     return Unescaped("".join((*parts, text[position:])), tuple(here), tuple(there)) if parts else None
 
 
+def unfolded(text: str) -> Unescaped | None:
+    """Put base64 that is broken into lines of 40 characters or more into one line; None if ``text`` has none."""
+    parts: list[str] = []
+    here, there = [0], [0]
+    position = length = 0
+    for fold in _FOLD.finditer(text):
+        parts.append(text[position : fold.start()])
+        length += fold.start() - position
+        position = fold.end()
+        here.append(length)
+        there.append(position)
+    return Unescaped("".join((*parts, text[position:])), tuple(here), tuple(there)) if parts else None
+
+
 class Disguises:
     """Every way in which some secrets may stand in a text."""
 
@@ -77,9 +94,9 @@ class Disguises:
         if not self._spelled:
             return
         yield from self._literal_spans(text)
-        plain = unescaped(text)
-        if plain is not None:
-            yield from map(plain.origin, self._literal_spans(plain.text))
+        for plain in (unescaped(text), unfolded(text)):
+            if plain is not None:
+                yield from map(plain.origin, self._literal_spans(plain.text))
 
     def _literal_spans(self, text: str) -> Iterator[Span]:
         found = [pattern for needle, pattern in self._spelled.items() if needle in text]

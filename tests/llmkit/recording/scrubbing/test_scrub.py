@@ -364,6 +364,20 @@ def test_a_secret_goes_from_utf_16_that_begins_with_other_characters(encoding: s
     assert scrubbed.decode(encoding) == "密钥密钥 REDACTED"
 
 
+@pytest.mark.parametrize("before", range(40, 64))
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\\n", "\\r\\n", "\\\\n"])
+def test_a_secret_goes_from_base64_that_is_broken_into_lines(before: int, end: str) -> None:
+    raw = b"." * before + CANARY.encode() + b"." * 80
+    lines = base64.encodebytes(raw).decode().splitlines()
+    assert base64.b64encode(CANARY.encode()).decode() not in lines
+    scrubbed = Scrubber().knowing([CANARY]).text(f"a {end.join(lines)} b")
+    assert scrubbed.count(REDACTED) == 1
+    assert scrubbed.startswith(f"a {lines[0][:40]}")
+    assert scrubbed.endswith(f"{lines[-1]} b")
+    kept = scrubbed.replace(end, "").partition(REDACTED)
+    assert len(kept[0]) - 2 <= before * 4 / 3 <= len(kept[0]) + 2
+
+
 def sse(*events: object) -> bytes:
     return b"".join(f"data: {json.dumps(event)}\n\n".encode() for event in events)
 
