@@ -20,6 +20,9 @@ from llmkit.recording.interaction import Request, header
 
 _BOUNDARY = re.compile(r'boundary="?([^";,]+)"?', re.IGNORECASE)
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+|\*)\]")
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
+_CONVERSATIONS = ("messages", "input", "tool_outputs")
+_CALLS = ("tool_use", "function_call")
 _ANY = "*"
 _MOST_DIGITS = 400
 _EXACT = "\udcffnumber:"  # no JSON text that came as UTF-8 can hold this
@@ -46,6 +49,8 @@ class Rules:
         for one, other in self.aliases:
             if not one or not other or one.startswith("?") != other.startswith("?"):
                 raise ValueError(f"an alias is two hosts, or two of the form ?key=value, not {one!r} and {other!r}")
+        for one, _ in self.aliases:
+            _stands_for(dict(map(_plain_pair, self.aliases)), _plain_host(one))
 
     def and_also(self, *, ignore: Iterable[str] = (), aliases: Mapping[str, str] | None = None) -> Rules:
         """Return rules that overlook more."""
@@ -90,19 +95,43 @@ def canonical_json(body: bytes, rules: Rules = PLAIN) -> bytes | None:
 
 def _normal_uri(uri: str, rules: Rules) -> str:
     parts = urlsplit(uri)
-    aliases = dict(rules.aliases)
+    aliases = dict(map(_plain_pair, rules.aliases))
     pairs = (_pair(aliases, name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True))
     query = urlencode(sorted(pair for pair in pairs if f"?{pair[0]}" not in rules.ignore))
-    host = aliases.get(parts.netloc, parts.netloc)
+    host = _stands_for(aliases, _plain_host(parts.netloc, parts.scheme)) if aliases else parts.netloc
     return urlunsplit((parts.scheme, host, parts.path or "/", query, ""))
 
 
 def _pair(aliases: Mapping[str, str], name: str, value: str) -> tuple[str, str]:
-    stands_for = aliases.get(f"?{name}={value}")
-    if stands_for is None:
+    asked = f"?{name}={value}"
+    stands_for = _stands_for(aliases, asked)
+    if stands_for == asked:
         return name, value
     other_name, _, other_value = stands_for[1:].partition("=")
     return other_name, other_value
+
+
+def _stands_for(aliases: Mapping[str, str], name: str) -> str:
+    """Return what ``name`` stands for in the end; ValueError if that is itself."""
+    seen = [name]
+    while (after := aliases.get(seen[-1], seen[-1])) != seen[-1]:
+        if after in seen:
+            raise ValueError(f"aliases go round in a circle: {' → '.join([*seen, after])}. Leave one of them out")
+        seen.append(after)
+    return seen[-1]
+
+
+def _plain_pair(alias: tuple[str, str]) -> tuple[str, str]:
+    return _plain_host(alias[0]), _plain_host(alias[1])
+
+
+def _plain_host(name: str, scheme: str = "") -> str:
+    """Return a host in lower case and without the port that it has anyway; a query key as it is."""
+    if name.startswith("?"):
+        return name
+    host, colon, port = name.lower().rpartition(":")
+    is_default = port in _DEFAULT_PORTS.values() if not scheme else port == _DEFAULT_PORTS.get(scheme)
+    return host if colon and is_default else name.lower()
 
 
 def _normal_body(request: Request, rules: Rules) -> bytes:
@@ -110,8 +139,14 @@ def _normal_body(request: Request, rules: Rules) -> bytes:
         return b""
     content_type = header(request.headers, "content-type")
     if boundary := _BOUNDARY.search(content_type):
-        return request.body.replace(boundary[1].encode("utf-8"), b"boundary")
+        return _with_plain_boundary(request.body, boundary[1].encode("utf-8"))
     return canonical_json(request.body, rules) or request.body
+
+
+def _with_plain_boundary(body: bytes, boundary: bytes) -> bytes:
+    """Name the length of each part instead of its boundary: so no text of a part can be taken for one."""
+    first, *parts = re.split(rb"(?:\A|(?<=\n))--%s(?=(?:--)?[ \t]*(?:\r?\n|\Z))" % re.escape(boundary), body)
+    return b"".join([first, *(b"--boundary of %d bytes%s" % (len(part), part) for part in parts)])
 
 
 def _number(spelling: str) -> object:
@@ -134,9 +169,8 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 def _with_plain_ids(body: object) -> object:
     """Number the ids of tool calls, which an application may make up anew in each run, by their first appearance."""
-    conversation = body.get("messages") or body.get("input") if isinstance(body, dict) else None
-    if not isinstance(conversation, list):
-        return body
+    found = [body.get(name) for name in _CONVERSATIONS] if isinstance(body, dict) else []
+    conversation = [item for one in found if isinstance(one, list) for item in one]
     names: dict[str, str] = {}
     for holder, name in _places_of_ids(conversation):
         if isinstance(identity := holder[name], str):
@@ -152,7 +186,12 @@ def _places_of_ids(conversation: list[object]) -> Iterator[tuple[dict[str, objec
         for call in calls if isinstance(calls, list) else ():
             if isinstance(call, dict) and "id" in call:
                 yield call, "id"
-        for name in ("tool_call_id", "call_id"):
+        content = item.get("content")
+        if isinstance(content, list):
+            yield from _places_of_ids(content)
+        if item.get("type") in _CALLS and "id" in item:
+            yield item, "id"
+        for name in ("tool_call_id", "call_id", "tool_use_id"):
             if name in item:
                 yield item, name
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -198,3 +199,59 @@ def _typed(value: object) -> object:
     if isinstance(value, list):
         return [_typed(item) for item in value]
     return ("bool", value) if isinstance(value, bool) else value
+
+
+def upload(text: str, boundary: str) -> str:
+    body = f'--{boundary}\r\nContent-Disposition: form-data; name="f"\r\n\r\n{text}\r\n--{boundary}--\r\n'
+    return asked(body.encode(), content_type=f"multipart/form-data; boundary={boundary}")
+
+
+def test_only_boundaries_of_a_multipart_body_do_not_matter() -> None:
+    assert upload("the a of b", "a") != upload("the b of b", "b")
+    assert upload("--a1 is no boundary", "a1") != upload("--b1 is no boundary", "b1")
+
+
+@pytest.mark.parametrize("part", ["\r\n--boundary\r\n", "\r\n--boundary of 4 bytes\r\n"])
+def test_no_text_of_a_part_is_taken_for_a_boundary(part: str) -> None:
+    assert upload(part, "a1") == upload(part, "b1")
+    assert upload(part, "a1") != upload(part.replace("--boundary", "--a1"), "a1")
+
+
+def _anthropic(identity: str) -> dict[str, object]:
+    use = {"type": "tool_use", "id": identity, "name": "add"}
+    result = {"type": "tool_result", "tool_use_id": identity, "content": "3"}
+    return {"messages": [{"role": "assistant", "content": [use]}, {"role": "user", "content": [result]}]}
+
+
+def _responses(identity: str) -> dict[str, object]:
+    return {"input": [{"type": "function_call", "id": f"fc_{identity}", "call_id": identity, "name": "add"}]}
+
+
+def _outputs(identity: str) -> dict[str, object]:
+    return {"tool_outputs": [{"tool_call_id": identity, "output": "3"}]}
+
+
+@pytest.mark.parametrize("body", [_anthropic, _responses, _outputs])
+def test_the_ids_of_tool_calls_do_not_matter_wherever_they_stand(body: Callable[[str], object]) -> None:
+    assert asked(json.dumps(body("a")).encode()) == asked(json.dumps(body("b")).encode())
+
+
+def test_the_id_of_what_is_no_tool_call_matters() -> None:
+    one, other = (json.dumps({"input": [{"type": "item_reference", "id": name}]}).encode() for name in "ab")
+    assert asked(one) != asked(other)
+
+
+@pytest.mark.parametrize("uri", ["https://EU.a.test/v1", "https://eu.a.test:443/v1", "https://us.a.test/v1"])
+def test_a_host_goes_by_its_alias_in_any_spelling_and_over_several(uri: str) -> None:
+    rules = Rules(aliases=(("us.a.test", "Eu.A.test"), ("eu.a.test:443", "a.test")))
+    assert asked(uri=uri, rules=rules) == asked(uri="https://a.test/v1", rules=rules)
+
+
+def test_another_port_is_another_host() -> None:
+    rules = Rules(aliases=(("eu.a.test", "a.test"),))
+    assert asked(uri="https://eu.a.test:8443/v1", rules=rules) != asked(uri="https://a.test/v1", rules=rules)
+
+
+def test_aliases_that_go_round_in_a_circle_are_refused() -> None:
+    with pytest.raises(ValueError, match="a → b → a"):
+        Rules(aliases=(("a", "b"), ("b", "a")))
