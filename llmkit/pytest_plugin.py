@@ -114,10 +114,14 @@ _SETTINGS: tuple[tuple[str, _SettingType, Any, str], ...] = (
 )
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """Add the options and settings of record and replay."""
+    config = pluginmanager.get_plugin("pytestconfig")
+    given = () if config is None else config.invocation_params.args
+    # a mode that there isn't is an option, too: `Settings` says what is wrong with it, as argparse can't
+    modes = dict.fromkeys((*_MODES, *(mode for mode in map(_mode_of, given) if mode)))
     group = parser.getgroup("llmkit", "record and replay (llmkit)")
-    group.addoption("--record", *(f"--record={mode}" for mode in _MODES), help=argparse.SUPPRESS, **_RECORD)
+    group.addoption("--record", *(f"--record={mode}" for mode in modes), help=argparse.SUPPRESS, **_RECORD)
     group.addoption("--record[=new|all|verify|review]", help=_RECORD_HELP, **_RECORD)  # for --help; nobody types it
     for option, facts in _OPTIONS.items():
         group.addoption(option, **facts)
@@ -186,6 +190,10 @@ def network_allowance(request: pytest.FixtureRequest) -> Iterator[NetworkAllowan
     addresses: set[Address] = set() if harness is None else harness.tapes.allowed
     yield NetworkAllowance(addresses)
     addresses.clear()
+
+
+def _mode_of(argument: object) -> str:
+    return str(argument).removeprefix("--record=") if str(argument).startswith("--record=") else ""
 
 
 def _can_record() -> bool:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from llmkit._pytest.money import cost_of, digits_of, tokens_of
 from llmkit.recording.interaction import Response
 from llmkit.recording.replies.ledger import Ledger
 from llmkit.recording.replies.prices import Prices
+
+_MOST_NAMED = 3
 
 
 class Bill:
@@ -62,23 +64,28 @@ class Bill:
             cost = cost_of(ledger, self._prices, "recorded", digits=digits) or "?"
             yield f"{ledger.recorded:>7,} {tokens_in:>11,} {tokens_out:>11,} {cost:>13}  {name}"
 
-    def sums(self) -> str:
-        """Return how many calls were sent and replayed, and what that cost and saved, or "" if there were none."""
-        if not (self._total.recorded or self._total.replayed):
+    def sums(self, *, dropped: Mapping[str, int] | None = None, unwritten: int = 0) -> str:
+        """Return how many calls were sent and replayed, and what that cost and saved, or "" if there were none.
+
+        ``dropped`` are the recordings that went, by cassette; ``unwritten`` calls were sent and not recorded.
+        """
+        if not (self._total.recorded or self._total.replayed or dropped):
             return ""
-        return ", ".join(filter(None, (self._sent(), self._saved())))
+        return ", ".join(filter(None, (self._sent(unwritten), _gone(dropped or {}), self._saved())))
 
     def unpriced(self) -> list[str]:
         """Return the models that were called and have no price."""
         which: tuple[Any, ...] = ("recorded", "replayed")
         return sorted({name for one in which for name in self._total.cost(self._prices.cost, one)[1] if name})
 
-    def _sent(self) -> str:
+    def _sent(self, unwritten: int) -> str:
         if not self.verb:
             return ""
         tokens_in, tokens_out = self._total.tokens("recorded")
         cost = cost_of(self._total, self._prices, "recorded")
         sums = f"{tokens_in:,} tokens in, {tokens_out:,} out{f', {cost}' if cost else ''}"
+        if unwritten:
+            return f"{self._total.recorded} paid for ({sums}), {unwritten} of them not written"
         return f"{self._total.recorded} {self.verb} ({sums})"
 
     def _saved(self) -> str:
@@ -89,3 +96,10 @@ class Bill:
         cost = cost_of(self._total, self._prices, "replayed")
         saved = f"{tokens_of(self._total, 'replayed')}{f' and {cost}' if cost else ''} saved"
         return f"{self._total.replayed} replayed ({saved})"
+
+
+def _gone(dropped: Mapping[str, int]) -> str:
+    if not dropped:
+        return ""
+    names = f" ({', '.join(dropped)})" if len(dropped) <= _MOST_NAMED else f" (of {len(dropped)} cassettes)"
+    return f"{sum(dropped.values())} dropped{names}"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from llmkit._pytest import cassette_paths
 from llmkit._pytest.inventory import Inventory
 from llmkit._pytest.settings import Settings, Wishes
 
@@ -21,7 +22,7 @@ def wishes_of(item: pytest.Item, settings: Settings) -> Wishes:
     """Return what ``item`` asks for, which is read once."""
     wishes = item.stash.get(_WISHES, None)
     if wishes is None:
-        wishes = item.stash[_WISHES] = settings.of_test(item)
+        wishes = item.stash[_WISHES] = settings.of_node(item)
     return wishes
 
 
@@ -65,12 +66,22 @@ class Collection:
             self.inventory.naming.add(item.nodeid)
         if "unplayed" in wishes.allow:
             self.inventory.spared.add(path)
+        self._spare_fixtures(item)
         if "collisions" in wishes.allow:
             self.inventory.alike.add(item.nodeid)
 
+    def _spare_fixtures(self, item: pytest.Item) -> None:
+        """Let recordings be unplayed of the fixtures of a class or module that says so."""
+        for scope, kind in (("class", pytest.Class), ("module", pytest.Module)):
+            node = item.getparent(kind)
+            if node is not None and item.stash.get(_BAD_MARKER, None) is None:
+                path = cassette_paths.of_scope(self._settings.cassettes, self._settings.root, scope, node)
+                if "unplayed" in self._settings.of_node(node).allow:
+                    self.inventory.spared.add(str(path))
+
     def _wishes_of(self, item: pytest.Item) -> Wishes:
         try:
-            return self._settings.of_test(item)
+            return self._settings.of_node(item)
         except pytest.UsageError as error:
             if not hasattr(item.config, "workerinput"):
                 raise

@@ -12,7 +12,17 @@ from llmkit.recording import errors
 _Failed: type[BaseException] = pytest.fail.Exception
 
 
-class CassetteMiss(errors.CassetteMiss, _Failed):  # type: ignore[misc,valid-type]  # known at run time only
+class _Brief(BaseException):
+    """Gives an error a short name, which leaves room for its message in pytest's short summary; it pickles as before."""
+
+    def __init_subclass__(cls) -> None:
+        cls.__module__ = "llmkit"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _again, (type(self).__name__, self.args)
+
+
+class CassetteMiss(_Brief, errors.CassetteMiss, _Failed):  # type: ignore[misc,valid-type]  # known at run time only
     """A request that the cassette doesn't hold."""
 
 
@@ -20,7 +30,7 @@ class CassetteMissInPool(CassetteMiss, errors.CassetteMissInPool):
     """A miss in a worker of a pool."""
 
 
-class NetworkSealed(errors.NetworkSealed, _Failed):  # type: ignore[misc,valid-type]  # as above
+class NetworkSealed(_Brief, errors.NetworkSealed, _Failed):  # type: ignore[misc,valid-type]  # as above
     """Traffic that would have left the machine."""
 
 
@@ -31,7 +41,7 @@ class Broken(_Failed):  # type: ignore[misc,valid-type]  # as above
         super().__init__(str(error), pytrace=False)
 
 
-class BudgetReached(errors.Unrecorded, _Failed):  # type: ignore[misc,valid-type]  # as above
+class BudgetReached(_Brief, errors.Unrecorded, _Failed):  # type: ignore[misc,valid-type]  # as above
     """A request that was not sent, because it could cost more than is left."""
 
 
@@ -40,3 +50,8 @@ class Leaked(_Failed):  # type: ignore[misc,valid-type]  # as above
 
     def __init__(self, error: errors.SecretLeak) -> None:
         super().__init__(str(error), pytrace=False)
+
+
+def _again(name: str, args: tuple[object, ...]) -> BaseException:
+    made: BaseException = globals()[name](*args)
+    return made

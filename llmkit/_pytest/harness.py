@@ -194,6 +194,11 @@ class Harness:
             "misses": [str(miss) for other in self._tapes() for miss in other.all_misses],
             "oldest": {str(one.path): one.oldest.isoformat() for one in self._tapes() if one.oldest},
             "unplayed": self._unplayed(item, tape),
+            "leaked": {
+                str(one.path): sum(each.recorded_at >= one.manner.since for each in one.played)
+                for one in self._tapes()
+                if one.leak
+            },
         }
 
     def _unplayed(self, item: pytest.Item, tape: Tape) -> list[int]:
@@ -274,7 +279,7 @@ class Harness:
     def _wider_tape(self, scope: str, node: pytest.Item | pytest.Collector) -> Tape:
         path = cassette_paths.of_scope(self.settings.cassettes, self.settings.root, scope, node)
         if path not in self._wider:
-            self._wider[path] = self.tapes.open(path, self.settings.wishes, nodeid=node.nodeid)
+            self._wider[path] = self.tapes.open(path, self.settings.of_node(node), nodeid=node.nodeid)
         return self._wider[path]
 
     def _leave(self, teardown: ExitStack, tape: Tape) -> None:

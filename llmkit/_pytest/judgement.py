@@ -45,9 +45,10 @@ class Judgement:
         unplayed = self.tape.unplayed
         if unplayed:
             count = len(self.tape.interactions)
+            what = f"{len(unplayed)} of {_counted(count, 'recording')} {_are(len(unplayed))}"
             yield "\n".join(
                 (
-                    f"{len(unplayed)} of {_counted(count, 'recording')} {_are(len(unplayed))} unplayed: {self.nodeid} passed without them",
+                    f"{what} unplayed: {self.nodeid} passed without them",
                     *listed([(f"interaction {place + 1} of {count}", one) for place, one in unplayed]),
                     f"  next  prune them: {self.tape.manner.remedy}",
                     "        or let them be: @pytest.mark.cassette(allow='unplayed')",
@@ -58,10 +59,10 @@ class Judgement:
         if self.refused:
             verb = "recorded" if self.settings.records else "replayed"
             fate = " (not kept)" if self.settings.records else ""
+            what = f"{_counted(len(self.refused), 'refusal')} {_were(len(self.refused))}"
             yield "\n".join(
                 (
-                    f"{_counted(len(self.refused), 'refusal')} {_were(len(self.refused))} {verb} "
-                    f"that {self.nodeid} did not expect{fate}",
+                    f"{what} {verb} that {self.nodeid} did not expect{fate}",
                     *listed([(f"status {one.response.status}", one) for one in self.refused]),
                     "  next  expect them with pytest.raises, or say so: @pytest.mark.cassette(allow='refusals')",
                     f"        or record again, on a better day: {self.tape.manner.remedy}",

@@ -78,7 +78,7 @@ def _difference(nearest: list[str]) -> str:
     """Return the first of the differences to the nearest recording in a line, or "" if there are none."""
     for place, where in enumerate(nearest):
         values = nearest[place + 1 : place + 3]
-        if len(values) == 2 and values[0].startswith("    recorded") and values[1].startswith("    asked"):  # noqa: PLR2004 - one of each
+        if len(values) == 2 and values[0].startswith("    recorded") and values[1].startswith("    asked"):
             recorded, asked = (value.split(None, 1)[-1] for value in values)
             return f"{where.strip()}: recorded {recorded}, asked {asked}"
     return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
+from collections import Counter
 from collections.abc import Generator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,7 +33,7 @@ _DOES = {
     "review": "recording what is missing or changed, for review, to {}",
     "verify": "verifying {} against the live API, writing nothing",
 }
-_SENT = {"none": "", "verify": "verified"}
+_SENT = {"none": "", "verify": "verified", "review": "paid for"}
 
 
 class Report:
@@ -47,8 +48,10 @@ class Report:
         self._facts: list[dict[str, Any]] = []
         self._problems: list[str] = []
         self._left: list[Path] = []
+        self._dropped: dict[str, int] = {}
         self._line = LiveLine(config)
         harness.tapes.after_recording.append(self._count)
+        config.pluginmanager.register(_Verdict(self), "llmkit-verdict")
 
     def pytest_report_header(self) -> str:
         """Say what happens to requests in this run."""
@@ -115,6 +118,7 @@ class Report:
             return
         orphans = list(self._harness.inventory.orphans())
         self._left = list(self._harness.inventory.of_other_parameters())
+        self._note_dropped()
         self._prune_shared()
         self._problems = list(self._find_problems(orphans))
         self._remember(orphans)
@@ -157,6 +161,25 @@ class Report:
                 yield from listed([(f"interaction {place + 1}", one) for place, one in unplayed])
                 yield "  next  prune what no test plays: pytest --record, the whole suite"
 
+    def _note_dropped(self) -> None:
+        """Note what passing tests let go of in cassettes of their own."""
+        if self._settings.record != "new":
+            return
+        for facts in self._facts:
+            is_pruned = facts["test"] in self._passed and facts["cassette"] not in self._harness.inventory.spared
+            if facts["unplayed"] and is_pruned:
+                self._dropped[facts["cassette"]] = len(facts["unplayed"])
+
+    def verdict(self) -> str:
+        """Return what the run fails for besides its tests, in a line, or ""."""
+        kinds = Counter(line.partition(":")[0] for line in self._problems)
+        counts = [
+            f"{count} {kind}{'s' * (count > 1 and kind != 'unplayed')}"
+            for kind, count in kinds.items()
+            if kind in ("orphan", "collision", "unplayed")
+        ]
+        return f"llmkit: the run fails for {', '.join(counts)}" if counts else ""
+
     def _remedy(self, orphan: Path) -> str:
         """Return a command for a cassette without its test: another test may have taken its place in this run."""
         if new := self._successor_of(orphan):
@@ -176,10 +199,11 @@ class Report:
 
     def _prune_shared(self) -> None:
         """Let the cassettes that tests share go of what none of them plays any more."""
-        if self._settings.record not in ("new", "all"):
+        if self._settings.record not in ("new", "all") or "unplayed" in self._settings.wishes.allow:
             return
         for path, unplayed in self._harness.inventory.unplayed(self._passed):
             self._prune(path, {place for place, _ in unplayed})
+            self._dropped[str(path)] = len(unplayed)
 
     def _prune(self, path: Path, places: set[int]) -> None:
         with cassette.locked(path):
@@ -224,12 +248,16 @@ class Report:
             yield f"llmkit: note: {self._settings.shown(path)} has no test with these parameters in this run{successor}"
         if unpriced := self._bill.unpriced():
             yield f"llmkit: no price is known of {', '.join(unpriced)}: name it with llmkit_prices"
-        if sums := self._bill.sums():
+        leaked = {path: count for facts in self._facts for path, count in facts.get("leaked", {}).items()}
+        dropped = {self._settings.shown(Path(path)): count for path, count in self._dropped.items()}
+        if sums := self._bill.sums(dropped=dropped, unwritten=sum(leaked.values())):
             yield f"llmkit: {sums}; {self._state()}"
 
     def _state(self) -> str:
         if self._settings.record == "verify":
             return f"nothing written to {self._where()}"
+        if self._settings.record == "review" and self._settings.reviews.exists():
+            return f"what was not decided on waits in {self._settings.shown(self._settings.reviews)}"
         return f"cassettes in {self._where()}" if self._settings.sends else "network sealed"
 
     def _drift_lines(self) -> Iterator[str]:
@@ -251,6 +279,21 @@ class Report:
                     f"llmkit: warning: {self._settings.shown(Path(path))} is of {at[:10]}, older than "
                     f"{self._settings.max_age_days:g} days. Record it anew: pytest --record=all"
                 )
+
+
+class _Verdict:
+    """Says last why a run fails whose tests all passed."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> Generator[None, object, object]:
+        """Write below the short summary, which pytest writes after all that others have to say."""
+        result = yield
+        if line := self._report.verdict():
+            terminalreporter.line(line, red=True)
+        return result
 
 
 def _hash(path: Path) -> str:

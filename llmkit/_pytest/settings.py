@@ -38,6 +38,7 @@ FAULTS = ("unplayed", "orphans", "collisions", "refusals", "unintercepted")
 FAULTS_OF_TESTS = tuple(name for name in FAULTS if name != "orphans")
 """Those that a single test can be let."""
 
+_LONGEST_NAME = 200  # bytes; file systems end at 255, and a temporary name is longer
 _MARKER_TAKES = ("ignore", "aliases", "allow", "replay_speed")
 
 
@@ -126,11 +127,14 @@ class Settings:
         """Where recordings wait for their review."""
         return self.cassettes / ".review"
 
-    def of_test(self, item: pytest.Item) -> Wishes:
-        """Return what is asked for ``item``, by the project and by its markers, the nearest one first."""
+    def of_node(self, node: pytest.Item | pytest.Collector) -> Wishes:
+        """Return what is asked for a test, or for the fixtures of a class or module.
+
+        The project asks, and the markers do, the nearest one first.
+        """
         wishes = self.wishes
-        for mark in reversed(list(item.iter_markers("cassette"))):
-            wishes = _read(f"@pytest.mark.cassette of {item.nodeid}", functools.partial(_marked, wishes, mark))
+        for mark in reversed(list(node.iter_markers("cassette"))):
+            wishes = _read(f"@pytest.mark.cassette of {node.nodeid}", functools.partial(_marked, wishes, mark))
         return wishes
 
     def cassette_of(self, item: pytest.Item, wishes: Wishes) -> Path:
@@ -172,6 +176,8 @@ def _name(name: str) -> str:
     parts = Path(name.removesuffix(".yaml")).parts
     if not parts or Path(name).is_absolute() or ".." in parts or any(part.startswith(".") for part in parts):
         raise ValueError(f"{name!r} does not name a file below the directory of the cassettes")
+    if longest := next((part for part in parts if len(part.encode("utf-8", "replace")) > _LONGEST_NAME), ""):
+        raise ValueError(f"{longest[:20]}… is too long for the name of a file: at most {_LONGEST_NAME} bytes")
     return "/".join(parts)
 
 
@@ -184,13 +190,16 @@ def _listed(name: str, value: object) -> tuple[str, ...]:
 
 def _aliases(value: object) -> dict[str, str]:
     """Read what a marker gives: a mapping, or lines as in the configuration."""
-    pairs = value.items() if isinstance(value, Mapping) else map(_alias, _listed("aliases", value))
-    return dict(pairs)
+    pairs = dict(value) if isinstance(value, Mapping) else dict(map(_alias, _listed("aliases", value)))
+    if not all(isinstance(text, str) for pair in pairs.items() for text in pair):
+        raise ValueError(f"aliases are texts, not {value!r}")
+    return pairs
 
 
 def _mode(name: str) -> str:
+    *others, last = MODES
     if name not in MODES:
-        raise ValueError(f"{name!r} is no mode: expected one of {', '.join(MODES)}")
+        raise ValueError(f"{name!r} is no mode: expected {', '.join(others)} or {last}")
     return name
 
 

@@ -500,6 +500,59 @@ def test_a_test_file_outside_of_testpaths_does_not_end_the_judgement(project: Pr
     result.stdout.fnmatch_lines(["unplayed: *cassettes/shared.yaml*"])
 
 
+def test_a_run_that_fails_for_its_cassettes_says_so_below_the_summary(project: Project, server: MockServer) -> None:
+    text = "import pytest\nfrom app import ask\n"
+    shared = "@pytest.mark.cassette('shared')\ndef test_shared(): {}\n"
+    recorded(
+        project, server, test_it=text + shared.format("ask(), ask('two')"), test_more=text + "def test_old(): ask()\n"
+    )
+    project.write(test_it=text + shared.format("ask()"), test_more="def test_y(): pass\n")
+    result = project.run()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        ["  next  *pytest --record, the whole suite", "llmkit: the run fails for 1 orphan, 1 unplayed", "=* 2 passed *"]
+    )
+
+
+def test_the_recordings_of_a_modules_fixture_stay_where_it_lets_them_be_unplayed(
+    project: Project, server: MockServer
+) -> None:
+    text = """
+        import pytest
+        from app import ask
+        {}
+        @pytest.fixture(scope="module")
+        def of_module(): {}
+        def test_one(of_module): pass
+    """
+    recorded(project, server, test_it=text.format("", "ask('one'), ask('two')"))
+    path = project.path / "cassettes/test_it/__module__.yaml"
+    project.use(server)
+    project.write(test_it=text.format("pytestmark = pytest.mark.cassette(allow='unplayed')", "ask('one')"))
+    assert (project.run().ret, project.run("--record").ret, len(cassette.load(path))) == (0, 0, 2)
+    project.write(test_it=text.format("", "ask('one')"))
+    assert project.run("--record", "-o", "llmkit_allow=unplayed").ret == 0
+    assert len(cassette.load(path)) == 2
+    result = project.run("--record")
+    result.stdout.fnmatch_lines(["llmkit: 0 recorded * 1 dropped (cassettes/test_it/__module__.yaml), 1 replayed *"])
+    assert len(cassette.load(path)) == 1
+
+
+def test_what_a_modules_marker_overlooks_is_overlooked_for_its_fixtures(project: Project, server: MockServer) -> None:
+    text = """
+        import pytest
+        from app import ask
+        pytestmark = pytest.mark.cassette(ignore="user")
+        @pytest.fixture(scope="module")
+        def of_module(): ask("one", user="{}")
+        def test_one(of_module): pass
+    """
+    recorded(project, server, test_it=text.format("first"))
+    project.write(test_it=text.format("second"))
+    result = project.run()
+    assert (result.ret, is_clean(result)) == (0, True)
+
+
 MANY = """
     import pytest
     from app import ask
@@ -529,7 +582,7 @@ def test_the_cassette_of_a_renamed_test_is_moved_by_the_command_that_the_run_sho
     moving = "mkdir -p cassettes/test_it/TestNew && git mv cassettes/test_it/TestOld/test_one.yaml {}"
     command = moving.format("cassettes/test_it/TestNew/test_one.yaml")
     result.stdout.fnmatch_lines([f"orphan: * is of test_it.py::TestOld::test_one, which is no more: *: {command}"])
-    subprocess.run(command.replace("git mv", "mv"), shell=True, cwd=project.path, check=True)  # noqa: S602 - as shown
+    subprocess.run(command.replace("git mv", "mv"), shell=True, cwd=project.path, check=True)
     result = project.run()
     assert (result.ret, is_clean(result)) == (0, True)
 

@@ -69,7 +69,7 @@ def test_a_live_line_on_a_terminal_tells_calls_tokens_and_cost_so_far(
     project.write(test_it=TESTS)
     project.use(server)
     monkeypatch.setenv("TERM", "xterm")
-    shown = on_a_terminal(project, "--record", "-p", "no:cacheprovider")
+    shown = on_a_terminal(project, "--record", "-p", "no:cacheprovider", "-p", "llmkit.pytest_plugin")
     lines = re.findall(r"llmkit: (\d) calls?, \d+ tokens, \$0\.\d+ so far", shown)
     assert list(dict.fromkeys(lines)) == ["1", "2", "3"], shown  # also within test_two, between its calls
     assert "test_it.py \x1bD" in shown, "pytest's own line stays as it is"

@@ -14,6 +14,7 @@ INI: dict[str, Any] = {
     "llmkit_cassettes": "cassettes",
     "llmkit_dummy_credentials": ["openai"],
     "llmkit_allowed_hosts": [],
+    "llmkit_recorded_hosts": [],
     "llmkit_ignore": [],
     "llmkit_aliases": [],
     "llmkit_allow": [],
@@ -36,7 +37,7 @@ def settings(pytestconfig: pytest.Config, ini: dict[str, Any] | None = None, **o
         *(({"replay_speed": it}, {}, f"--replay-speed: {it!r} is no speed") for it in ("", "-1", "nan", "inf", "x")),
         *(({"record_budget": it}, {}, f"--record-budget: {it!r} is no sum") for it in ("", "-1", "nan", "1 EUR")),
         *(({}, {"llmkit_max_age_days": it}, f"llmkit_max_age_days: {it!r} is no age") for it in ("old", "-1", "nan")),
-        ({"record": "MODE]"}, {}, "--record: 'MODE]' is no mode: expected one of new, all, verify, review, none, once"),
+        ({"record": "MODE]"}, {}, "--record: 'MODE]' is no mode: expected new, all, verify, review, none, once"),
         ({}, {"llmkit_ignore": ["a..b["]}, "llmkit_ignore: 'a..b[' is no path into a request"),
         ({}, {"llmkit_aliases": ["one two"]}, "llmkit_aliases: 'one two' is no alias"),
         ({}, {"llmkit_aliases": ["?a=b -> host"]}, "llmkit_aliases: an alias is two hosts"),
@@ -85,7 +86,7 @@ class Item:
 
 
 def of_test(pytestconfig: pytest.Config, *marks: pytest.MarkDecorator, ini: dict[str, Any] | None = None) -> Any:
-    return settings(pytestconfig, ini).of_test(cast("pytest.Item", Item(*marks)))
+    return settings(pytestconfig, ini).of_node(cast("pytest.Item", Item(*marks)))
 
 
 cassette = pytest.mark.cassette

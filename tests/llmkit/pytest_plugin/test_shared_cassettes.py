@@ -131,6 +131,8 @@ def test_a_marker_takes_ignore_paths_and_aliases(project: Project, server: MockS
         ("'/x'", "'/x' does not name a file *"),
         ("allow='unplaid'", "'unplaid' is nothing that can be allowed: expected some of unplayed, collisions, *"),
         ("replay_speed=-1", "*-1*"),
+        ("aliases={1: 2}", "aliases are texts, not {1: 2}"),
+        ("'x' * 201", "xxxxxxxxxxxxxxxxxxxx… is too long for the name of a file: at most 200 bytes"),
     ],
 )
 def test_a_bad_marker_is_a_usage_error_that_names_the_test_and_what_is_valid(
@@ -173,7 +175,9 @@ def test_record_prunes_what_a_passing_test_no_longer_plays_and_records_only_what
     project.use(server)
     project.run("--record").assert_outcomes(passed=1)
     project.write(test_it="from app import ask\ndef test_one():\n    ask('one')\n    ask('changed')\n")
-    project.run("--record").stdout.fnmatch_lines(["llmkit: 1 recorded * 1 replayed *"])
+    project.run("--record").stdout.fnmatch_lines(
+        ["llmkit: 1 recorded * 2 dropped (cassettes/test_it/test_one.yaml), 1 replayed *"]
+    )
     bodies = [one.request.body for one in cassette.load(project.path / "cassettes/test_it/test_one.yaml")]
     assert [b"one" in bodies[0], b"changed" in bodies[1], len(bodies)] == [True, True, 2]
     project.write(test_it="from app import ask\ndef test_one(): pass\n")
