@@ -28,7 +28,7 @@ Keyed = tuple[str, Interaction]
 _TEMPORARY = "index-"
 _OURS = re.compile(rf"[0-9a-f]{{40}}\.json|{_TEMPORARY}.*\.tmp")
 _KEPT_S = 30 * 24 * 3600.0
-_FORMAT = "index/2"  # to be raised whenever a request is scrubbed or compared in another way
+_FORMAT = "index/3"  # to be raised whenever a cassette is read, or a request scrubbed or compared, in another way
 
 
 def keyed(raw: bytes, made_with: Sequence[str], make: Callable[[], list[Keyed]]) -> list[Keyed]:

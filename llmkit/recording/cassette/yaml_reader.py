@@ -15,6 +15,7 @@ from llmkit.recording.cassette.yaml_writer import FORMAT
 from llmkit.recording.errors import BrokenCassette
 from llmkit.recording.interaction import Chunk, Interaction, Request, Response
 
+_MERGE = "tag:yaml.org,2002:merge"
 _COMPRESSION_MAGIC = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
 
 
@@ -89,6 +90,8 @@ def _interaction(entry: object, index: int) -> Interaction:
             recorded_at=str(entry.get("recorded_at") or ""),
             test=str(entry.get("test") or ""),
         )
+    except _Misshapen as error:
+        raise _Misshapen(str(error), *where, *error.where) from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _Misshapen(f"it can't be read: {error}", *where) from None
 
@@ -113,18 +116,18 @@ def _read_request(entry: Mapping[str, Any]) -> Request:
 
 def _read_response(entry: Mapping[str, Any]) -> Response:
     status = entry["status"]
-    code, reason = (status["code"], status.get("message") or "") if isinstance(status, dict) else (status, "")
-    if not 100 <= int(code) <= 599:
-        raise ValueError(f"status {code!r} is none of HTTP")
+    code, reason = (status.get("code"), status.get("message") or "") if isinstance(status, dict) else (status, "")
     body = entry.get("body")
     if body is None and "parsed_body" in entry:
         body = {"string": entry["parsed_body"]}
     content = body if isinstance(body, dict) else {"string": body}
     payload = _body_bytes(content.get("string"))
     if spelling := content.get("spelling"):
-        payload = respelled(payload.decode("utf-8"), str(spelling)).encode("utf-8")
+        text = payload.decode("utf-8")
+        _check_json(text)
+        payload = respelled(text, str(spelling)).encode("utf-8")
     return Response(
-        status=int(code),
+        status=_status(code),
         reason=str(reason),
         headers=_true_headers(_read_headers(entry.get("headers")), payload),
         body=payload,
@@ -132,6 +135,28 @@ def _read_response(entry: Mapping[str, Any]) -> Response:
         headers_ms=int(entry.get("headers_ms") or 0),
         chunks=_read_chunks(entry.get("chunks"), payload),
     )
+
+
+def _status(code: Any) -> int:
+    try:
+        number = int(code)
+    except (TypeError, ValueError):
+        raise _Misshapen(f"it can't be read: the status {code!r} is no number", "response", "status") from None
+    if not 100 <= number <= 599:
+        raise _Misshapen(f"status {code!r} is none of HTTP", "response", "status")
+    return number
+
+
+def _check_json(text: str) -> None:
+    """Refuse a body that has a spelling, so was JSON when it was written, and is none any more."""
+    try:
+        json.loads(text, parse_float=str)  # as when it was written
+    except RecursionError:
+        return  # it was read with more of the stack left
+    except ValueError as error:
+        remedy = "mend it, or take its 'spelling' away to have it played as it stands"
+        message = f"the body is no JSON any more: {error} ({remedy})"
+        raise _Misshapen(message, "response", "body", "string") from None
 
 
 def _read_chunks(chunks: object, body: bytes) -> tuple[Chunk, ...]:
@@ -184,7 +209,23 @@ def _true_headers(headers: dict[str, list[str]], body: bytes) -> dict[str, list[
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # libyaml where PyYAML has it
-    """The safe loader, with the two harmless tags that old vcrpy files hold."""
+    """The safe loader, with the two harmless tags that old vcrpy files hold; it refuses a key that is there twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's
+        written = [key for key, _ in node.value if key.tag != _MERGE]  # what is merged into a mapping may be overridden
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        if len(mapping) < len(node.value):
+            self._refuse_doubled(written)
+        return mapping
+
+    def _refuse_doubled(self, keys: list[yaml.Node]) -> None:
+        lines: dict[Any, int] = {}
+        for node in keys:
+            key = self.construct_object(node, deep=True)
+            if key in lines:
+                problem = f"{key!r} is there twice, first in line {lines[key]} (keep one of them)"
+                raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+            lines[key] = node.start_mark.line + 1
 
 
 _Loader.add_constructor("tag:yaml.org,2002:python/unicode", lambda loader, node: loader.construct_scalar(node))

@@ -110,14 +110,25 @@ def test_every_truncation_is_refused(path: Path) -> None:
         ("- a\n- b\n", 1, "expected a mapping with 'interactions', found list"),
         ("interactions:\n- request:\n    method: GET\n  response: {status: 200}\n", 3, "needs 'method' and 'uri'"),
         ("interactions:\n- request: {method: GET, uri: /}\n  response:\n    body: x\n", 4, "needs a 'status'"),
-        ("interactions:\n- request: {method: GET, uri: /}\n  response: {status: x}\n", 2, "can't be read"),
+        ("interactions:\n- request: {method: GET, uri: /}\n  response: {status: x}\n", 3, "can't be read"),
         (
             "interactions:\n- request: {method: GET, uri: 'http://[bad'}\n  response: {status: 200}\n",
             2,
             "needs 'method' and",
         ),
         ("interactions:\n- request: {method: [1], uri: /}\n  response: {status: 200}\n", 2, "needs 'method' and 'uri'"),
-        ("interactions:\n- request: {method: GET, uri: /}\n  response: {status: 99}\n", 2, "status 99 is none of HTTP"),
+        ("interactions:\n- request: {method: GET, uri: /}\n  response: {status: 99}\n", 3, "status 99 is none of HTTP"),
+        (
+            "interactions:\n- request: {method: GET, uri: /}\n  response:\n    status:\n      code: ok\n",
+            5,
+            "the status 'ok' is no number",
+        ),
+        (
+            "interactions:\n- request: {method: GET, uri: /}\n  response: {status: 200}\n  response: {status: 500}\n",
+            4,
+            "'response' is there twice, first in line 3",
+        ),
+        ("interactions: []\nother: {a: 1, b: 2, a: 1}\n", 2, "'a' is there twice, first in line 2"),
         ("interactions:\n- 5\n", 2, "a mapping of 'request' and 'response'"),
         ("format: llmkit/9\ninteractions: []\nend: 0\n", 1, "unknown format 'llmkit/9'"),
         ("format: llmkit/1\ninteractions: []\nend: 3\n", 3, "ends with 3 instead of 0"),
@@ -130,6 +141,34 @@ def test_a_broken_file_is_refused_with_its_line(path: Path, text: str, line: int
     with pytest.raises(BrokenCassette, match=problem) as caught:
         load(path)
     assert caught.value.line == line
+
+
+@pytest.mark.parametrize(("old", "new"), [('"Hello"', '"Hello'), ("}\n", "},\n"), ('"choices"', "choices")])
+def test_a_json_reply_that_an_edit_broke_is_refused_at_the_line_of_its_body(path: Path, old: str, new: str) -> None:
+    save(path, INTERACTIONS)
+    head, reply = path.read_text().split("  response:\n", 1)
+    path.write_text(head + "  response:\n" + reply.replace(old, new, 1))
+    with pytest.raises(BrokenCassette, match=r"the body is no JSON any more: .*'spelling'") as caught:
+        load(path)
+    assert path.read_text().splitlines()[caught.value.line - 1] == "      string: |-"
+
+
+def test_a_broken_reply_without_a_spelling_is_played_as_it_stands(path: Path) -> None:
+    for body in (b'{"choices": [', b"{\n  1: 2\n}"):
+        save(path, [Interaction(request=QUESTION, response=Response(status=200, body=body))])
+        assert load(path)[0].response.body == body
+
+
+def test_a_request_that_never_was_json_is_loaded(path: Path) -> None:
+    request = Request(method="POST", uri=QUESTION.uri, headers=QUESTION.headers, body=b'{\n  "model": \n')
+    save(path, [Interaction(request=request, response=ANSWER)])
+    assert load(path)[0].request == request
+
+
+def test_a_merged_mapping_may_be_overridden(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text("interactions:\n- request: {method: GET, uri: /}\n  response: {<<: {status: 500}, status: 200}\n")
+    assert load(path)[0].response.status == 200
 
 
 def test_a_directory_in_its_place_is_refused(path: Path) -> None:
