@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from llmkit.recording.replies.verify import Drift
 
 _FIRST_REFUSAL = 400
+_OURS = b"\nformat: llmkit/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +76,14 @@ class _Entry:
     is_kept: bool = False
     is_refusal_expected: bool = False
     known_to: tuple[Scrubber, ...] = ()
+
+
+class _HoldsSecrets(Exception):
+    """What was ``found`` in a cassette must not be copied to the user's cache, from where nothing takes it out."""
+
+    def __init__(self, found: list[index.Keyed]) -> None:
+        super().__init__()
+        self.found = found
 
 
 class Tape:
@@ -353,7 +362,10 @@ class Tape:
         if raw is None:
             self._shelf.hold(None)
             return []
-        found = index.keyed(raw, self._made_with(), lambda: [self._keyed(one) for one in parse(self.path, raw)])
+        try:
+            found = index.keyed(raw, self._made_with(), lambda: self._indexable(raw))
+        except _HoldsSecrets as unindexed:
+            found = unindexed.found
         self._shelf.hold([one for _, one in found])
         entries = [self._stored(key, one) for key, one in found]
         for entry in entries:
@@ -364,6 +376,18 @@ class Tape:
     def _stored(self, key: str, one: Interaction) -> _Entry:
         is_of_this_run = bool(self.manner.since) and one.recorded_at >= self.manner.since
         return _Entry(asked=one.request, key=key, interaction=one, is_of_this_run=is_of_this_run)
+
+    def _indexable(self, raw: bytes) -> list[index.Keyed]:
+        """Return what is in the cassette ``raw``; one of another recorder's with secrets leaves no copy of them."""
+        stored = parse(self.path, raw)
+        found = [self._keyed(one) for one in stored]
+        if _OURS not in b"\n" + raw and not all(self._is_clean(one) for _, one in found):
+            raise _HoldsSecrets(found)
+        return found
+
+    def _is_clean(self, one: Interaction) -> bool:
+        is_scrubbed = self._scrubber.response(one.response) == one.response
+        return is_scrubbed and not leaks.find(one, allowed=self.manner.allowed_secrets)
 
     def _keyed(self, stored: Interaction) -> index.Keyed:
         written = self._written(stored.request)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from llmkit.recording.interaction import Request
+from llmkit.recording.cassette import vcr_format
+from llmkit.recording.interaction import Interaction, Request, Response
 from llmkit.recording.manner import Manner
 from llmkit.recording.naming import file_name, may_be_of
 from llmkit.recording.tape import Tape
@@ -63,3 +64,25 @@ def test_a_key_goes_from_the_name_of_a_file(key: str) -> None:
 @pytest.mark.parametrize("name", ["test_a[sk-learn-is-good-1]", "test_desk-1234567890abcdef", "test_a[sk-short1]"])
 def test_other_names_of_files_stay(name: str) -> None:
     assert file_name(name) == name
+
+
+@pytest.mark.parametrize("secret", [CANARY, "sk-proj-AbC123def456GHI789jkl0"])
+def test_a_secret_of_another_recorders_cassette_is_not_copied_to_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secret: str
+) -> None:
+    monkeypatch.setenv("LLMKIT_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("MY_API_KEY", CANARY)
+
+    def load(text: str) -> tuple[bytes, int]:
+        path = tmp_path / "a.yaml"
+        request = Request(method="GET", uri="https://api.openai.com/v1/x")
+        path.write_text(
+            vcr_format.dump([Interaction(request=request, response=Response(status=200, body=text.encode()))])
+        )
+        (played,) = Tape(path).interactions
+        cached = [one.read_bytes() for one in (tmp_path / "cache").rglob("*.json")]
+        assert not any(secret.encode() in one for one in cached)
+        return played.response.body, len(cached)
+
+    assert load(f"it is {secret}") == (f"it is {secret}".encode(), 0)
+    assert load("it is gone") == (b"it is gone", 1)
