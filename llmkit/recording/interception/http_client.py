@@ -177,8 +177,10 @@ def body_bytes(body: Any, *, text: str) -> bytes | None:
         return body.encode(text)
     if hasattr(body, "read"):
         return body_bytes(body.read(), text=text)
-    if isinstance(body, (bytearray, memoryview)):
-        return bytes(body)
+    try:
+        return memoryview(body).tobytes()  # before iterables: an array is one, of numbers
+    except TypeError:
+        pass  # it has no buffer
     if isinstance(body, Iterable):
         return b"".join(body_bytes(part, text=text) or b"" for part in body)
     raise TypeError(f"a request's body is text, bytes, a file or an iterable of those, not {type(body).__name__}")

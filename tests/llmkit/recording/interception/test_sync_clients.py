@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import http.client
 import json
 import urllib.request
@@ -165,3 +166,14 @@ def test_what_broke_off_inside_a_length_tells_how_much_was_missing(path: Path, u
         with use_cassette(path, record=mode):
             assert ask() == b"hello"
     assert load(path)[0].response.ended.startswith("aborted: ")
+
+
+@pytest.mark.parametrize("body", [array.array("H", [1, 2, 515]), bytearray(b"ab"), memoryview(b"ab")])
+def test_a_body_with_a_buffer_is_recorded_as_it_is_sent(path: Path, upstream: Upstream, body: Any) -> None:
+    for mode in BOTH:
+        connection = http.client.HTTPConnection("127.0.0.1", upstream.port, timeout=5)
+        with use_cassette(path, record=mode):
+            connection.request("POST", "/v1/x", body)
+            connection.getresponse().read()
+        connection.close()
+    assert load(path)[0].request.body == bytes(body) == upstream.raw[0]
