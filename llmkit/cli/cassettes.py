@@ -15,7 +15,8 @@ from llmkit.recording.cassette import load
 from llmkit.recording.cassette.yaml_writer import block
 from llmkit.recording.errors import RecordingError
 from llmkit.recording.library.checks import Finding, Severity
-from llmkit.recording.library.library import Library, committed, diff, is_failure
+from llmkit.recording.library.comparison import Change
+from llmkit.recording.library.library import Library, committed, diff, is_failure, pairs
 from llmkit.recording.library.masking import harmless
 from llmkit.recording.library.pruning import PLAYED, Played
 from llmkit.recording.library.summary import Bill, CassetteFile, Stats, Summary
@@ -155,28 +156,45 @@ def show(context: click.Context, paths: tuple[Path, ...], number: int | None, *,
 @click.argument("after", required=False, type=click.Path(path_type=Path))
 @_json
 @click.option("--exact", "is_exact", is_flag=True, help="Count also what is another in every recording.")
-@click.option("--revision", default="HEAD", show_default=True, help="What of git to compare a single file with.")
+@click.option("--revision", default="HEAD", show_default=True, help="What of git to compare with.")
 @click.pass_context
 def diff_(
     context: click.Context, before: Path, after: Path | None, revision: str, *, is_json: bool, is_exact: bool
 ) -> None:
-    """Compare two cassettes, or one with what git has of it.
+    """Compare two cassettes or two directories of them, or one with what git has of it.
 
     Times, ids, dates, fingerprints and most headers don't count; streams are compared as what they tell. Exits with 0
     where nothing differs, else with 1.
     """
     there = after or before
-    for path in (before, there):
+    are_directories = before.is_dir() and there.is_dir()
+    for path in () if are_directories else (before, there):
         if not path.is_file():
-            raise RecordingError(f"{str(path)!r} is no file: name one cassette, or two")
-    old = load(before) if after else committed(before, revision=revision)
-    changes = diff(old, load(there), is_exact=is_exact)
-    if is_json:
-        as_json([rows.change(one) for one in changes])
-    elif changes:
-        conversations.show_changes(changes)
-    say(count(len(changes), "interaction") + " differ" + "s" * (len(changes) == 1) if changes else "nothing differs")
-    context.exit(1 if changes else 0)
+            raise RecordingError(f"{str(path)!r} is no file: name one cassette or directory, or two of a kind")
+    if are_directories:
+        compared = {
+            path: diff(old, new, is_exact=is_exact) for path, old, new in pairs(before, after, revision=revision)
+        }
+    else:
+        old = load(before) if after else committed(before, revision=revision)
+        compared = {there: diff(old, load(there), is_exact=is_exact)}
+    changed = {path: changes for path, changes in compared.items() if changes}
+    _show_changed(changed, are_directories=are_directories, is_json=is_json)
+    context.exit(1 if changed else 0)
+
+
+def _show_changed(changed: dict[Path, list[Change]], *, are_directories: bool, is_json: bool) -> None:
+    if is_json and are_directories:
+        as_json([rows.changed(path, changes) for path, changes in changed.items()])
+    elif is_json:
+        as_json([rows.change(one) for changes in changed.values() for one in changes])
+    else:
+        for path, changes in changed.items():
+            out(*[styled(shown(path), "bold")] * are_directories)
+            conversations.show_changes(changes)
+    number = sum(map(len, changed.values()))
+    where = f" in {count(len(changed), 'cassette')}" if are_directories else ""
+    say(count(number, "interaction") + f" differ{'s' * (number == 1)}{where}" if changed else "nothing differs")
 
 
 @cassettes.command(short_help="Find everything that a build should fail on.")

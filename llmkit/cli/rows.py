@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from llmkit.recording.interaction import Interaction
@@ -105,6 +106,11 @@ def change(one: Change) -> dict[str, Any]:
         "request": _differences(one.request),
         "response": _differences(one.response),
     }
+
+
+def changed(path: Path, changes: Sequence[Change]) -> dict[str, Any]:
+    """Return what ``diff`` finds in one file of a directory."""
+    return {"path": masked(str(path)), "changes": [change(one) for one in changes]}
 
 
 def removal(one: Removal, *, is_done: bool) -> dict[str, Any]:

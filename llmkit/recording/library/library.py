@@ -16,7 +16,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 
-from llmkit.recording.cassette import read
+from llmkit.recording.cassette import load, read
 from llmkit.recording.cassette.yaml_reader import parse
 from llmkit.recording.errors import BrokenCassette, RecordingError
 from llmkit.recording.interaction import Interaction
@@ -32,6 +32,7 @@ from llmkit.recording.replies.prices import Prices
 from llmkit.recording.scrubbing.leaks import Allowed
 from llmkit.recording.scrubbing.scrub import Scrubber
 
+_Content = Sequence[Interaction]
 _NAMES = ("*.yaml", "*.yml")
 
 
@@ -204,15 +205,47 @@ def committed(path: Path, *, revision: str = "HEAD") -> list[Interaction]:
 
     Raises `RecordingError` where git is missing, the file lies in no repository, or ``revision`` doesn't hold it.
     """
-    command = ["git", "show", f"{revision}:./{path.name}"]
+    shown = _git("show", f"{revision}:./{path.name}", revision=revision, path=path, cwd=path.absolute().parent)
+    return parse(Path(f"{revision}:{path}"), shown)
+
+
+def committed_files(directory: Path, *, revision: str = "HEAD") -> list[Path]:
+    """Return the cassettes that git has below ``directory``, there or not; raises as `committed`."""
+    listed = _git("ls-tree", "-r", "--name-only", "-z", revision, revision=revision, path=directory, cwd=directory)
+    names = [Path(name) for name in os.fsdecode(listed).split("\0") if name]
+    return [directory / name for name in names if any(map(name.match, _NAMES)) and not _is_hidden(name)]
+
+
+def pairs(before: Path, after: Path | None, *, revision: str = "HEAD") -> Iterator[tuple[Path, _Content, _Content]]:
+    """Yield the cassettes of two directories by name, or of one and of what git has of it: the path, old and new.
+
+    Where one side has no such file, it holds nothing.
+    """
+    there = after or before
+    new = {path.relative_to(there) for path in files_of(there)}
+    known = committed_files(before, revision=revision) if after is None else files_of(before)
+    old = {path.relative_to(before) for path in known}
+    for name in sorted(old | new):
+        was = committed(before / name, revision=revision) if after is None and name in old else []
+        was = load(before / name) if after is not None and name in old else was
+        yield there / name, was, load(there / name) if name in new else []
+
+
+def _git(*arguments: str, revision: str, path: Path, cwd: Path) -> bytes:
+    if revision.startswith("-"):  # git would take it for an option, and some of its options write files
+        raise RecordingError(f"{revision!r} is no revision: name a commit, a branch or a tag")
     try:
-        shown = subprocess.run(command, cwd=path.absolute().parent, capture_output=True, check=False)  # noqa: S603 - no shell
+        done = subprocess.run(["git", *arguments], cwd=cwd, capture_output=True, check=False)  # noqa: S603, S607 - no shell
     except FileNotFoundError:
-        raise RecordingError("git is not installed: name two files to compare") from None
-    if shown.returncode:
-        said = shown.stderr.decode("utf-8", "replace").strip().removeprefix("fatal: ").splitlines()
+        raise RecordingError("git is not installed: name two to compare") from None
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip().removeprefix("fatal: ").splitlines()
         raise RecordingError(f"git has no {path} in {revision}: {said[0] if said else 'it said nothing'}")
-    return parse(Path(f"{revision}:{path}"), shown.stdout)
+    return done.stdout
+
+
+def _is_hidden(name: Path) -> bool:
+    return any(part.startswith(".") for part in name.parts)
 
 
 def is_failure(findings: Iterable[Finding], *, is_strict: bool = False) -> bool:

@@ -271,11 +271,55 @@ def listing(*inputs: str) -> Interaction:
     return Interaction(request=request({"input": list(inputs)}, "/v1/embeddings"), response=Response(status=200))
 
 
-def test_diff_compares_one_file_with_git(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    path = save("sub/a.yaml", chat("Hello"))
+def commit() -> None:
     for command in (["init", "-q"], ["add", "."], ["-c", "user.name=x", "-c", "user.email=x", "commit", "-qm", "x"]):
-        subprocess.run(["git", *command], check=True)
+        subprocess.run(["git", *command], check=True, env={**os.environ, "GIT_CONFIG_GLOBAL": os.devnull})
+
+
+def test_diff_compares_a_directory_with_git(run: Run) -> None:
+    for name in ("same", "other", "gone", ".hidden"):
+        save(f"sub/below/{name}.yaml", chat("Hello"))
+    commit()
+    assert run("diff", "sub").stderr == "nothing differs\n"
+    save("sub/below/other.yaml", chat("Hallo"))
+    save("sub/new.yaml", chat())
+    Path("sub/below/gone.yaml").unlink()
+
+    result = run("diff", "sub")
+
+    assert (result.exit_code, result.stderr) == (1, "3 interactions differ in 3 cassettes\n")
+    found = json.loads(run("diff", "sub", "--json").stdout)
+    assert [(Path(one["path"]).name, one["changes"][0]["kind"]) for one in found] == [
+        ("gone.yaml", "gone"),
+        ("other.yaml", "changed"),
+        ("new.yaml", "added"),
+    ]
+
+
+def test_diff_compares_two_directories_by_the_names_of_their_files(run: Run) -> None:
+    save("a/x/1.yaml", chat("Hello"))
+    save("b/x/1.yaml", chat("Hallo"))
+
+    result = run("diff", "a", "b")
+
+    assert result.stdout.startswith("b/x/1.yaml\n~ interaction 1 changed")
+    assert (result.exit_code, result.stderr) == (1, "1 interaction differs in 1 cassette\n")
+
+
+@pytest.mark.parametrize("path", ["sub/a.yaml", "sub"])
+def test_diff_gives_git_no_options(run: Run, path: str) -> None:
+    save("sub/a.yaml", chat())
+    commit()
+
+    result = run("diff", path, "--revision=--output=written")
+
+    assert (result.exit_code, "is no revision" in result.stderr) == (2, True)
+    assert not [*Path().rglob("written*")]
+
+
+def test_diff_compares_one_file_with_git(run: Run) -> None:
+    path = save("sub/a.yaml", chat("Hello"))
+    commit()
 
     assert run("diff", str(path)).exit_code == 0
     save("sub/a.yaml", chat("Hallo"))
