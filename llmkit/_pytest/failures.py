@@ -13,7 +13,7 @@ _Failed: type[BaseException] = pytest.fail.Exception
 
 
 class _Brief(BaseException):
-    """Gives an error a short name, which leaves room for its message in pytest's short summary; it pickles as before."""
+    """Gives an error a short name, which leaves room for its message in pytest's short summary; it still pickles."""
 
     def __init_subclass__(cls) -> None:
         cls.__module__ = "llmkit"

@@ -19,6 +19,7 @@ from llmkit.recording.interaction import Interaction, Request, Response
 from llmkit.recording.replies.ledger import Usage
 from llmkit.recording.replies.prices import Prices
 from llmkit.recording.take import Asked
+from llmkit.tokens import count_text
 
 CHAT = "https://api.openai.com/v1/chat/completions"
 PRICES = Prices.parse(["gpt-4o = 1 / 1", "dear = 1000000 / 1000000"])
@@ -66,7 +67,7 @@ def test_what_limits_nothing_is_no_limit(limit: object) -> None:
 def test_without_a_limit_the_longest_answer_so_far_counts() -> None:
     experience = Experience()
     experience.learn(request(), Usage(completion_tokens=5000))
-    assert experience.estimate(request()).completion_tokens == 5000
+    assert experience.estimate(request()).completion_tokens == 7500
     assert experience.estimate(request(model="other")).completion_tokens == 256
 
 
@@ -74,7 +75,7 @@ def test_vectors_are_no_answer() -> None:
     one = request(uri="https://api.openai.com/v1/embeddings", input="a" * 300)
     usage = Experience().estimate(one)
     assert usage.completion_tokens == 0
-    assert usage.prompt_tokens >= 75
+    assert usage.prompt_tokens > count_text("a" * 300, model="gpt-4o")
 
 
 def test_a_prompt_is_counted_as_the_api_counts_it() -> None:
@@ -86,6 +87,44 @@ def test_an_image_and_the_descriptions_of_tools_are_part_of_the_prompt() -> None
     assert estimate(messages=[{"role": "user", "content": [image]}]).prompt_tokens > 500
     tools = [{"type": "function", "function": {"name": "f", "description": "word " * 300}}]
     assert estimate(messages=[{"role": "user", "content": "Hi"}], tools=tools).prompt_tokens > 300
+
+
+IMAGE = {"type": "input_image", "image_url": "https://example.com/a.png"}
+SOUND = {"type": "input_audio", "input_audio": {"data": "A" * 4000, "format": "wav"}}
+FILE = {"type": "input_file", "file_id": "file-1"}
+
+
+@pytest.mark.parametrize(("part", "least"), [(IMAGE, 1000), (SOUND, 2000), (FILE, 128_000)])
+@pytest.mark.parametrize("field", ["input", "messages"])
+def test_an_image_a_sound_or_a_file_counts_at_its_most_in_every_body(
+    field: str, part: dict[str, Any], least: int
+) -> None:
+    assert estimate(**{field: [{"role": "user", "content": [part]}]}).prompt_tokens >= least
+
+
+def test_an_image_counts_by_its_tokens_and_not_by_its_bytes() -> None:
+    image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{'A' * 1_000_000}"}}
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    assert estimate(messages=[{"role": "user", "content": [image]}], tools=tools).prompt_tokens < 100_000
+
+
+@pytest.mark.parametrize("text", ["日本語" * 50, "🙂" * 50, "𓀀" * 50])
+def test_a_text_outside_of_messages_is_counted_by_the_tokenizer(text: str) -> None:
+    for field in ("input", "prompt", "instructions"):
+        assert estimate(**{field: text}).prompt_tokens >= count_text(text, model="gpt-4o")
+
+
+def test_each_prompt_of_a_list_has_an_answer_and_the_best_of_several_costs_them_all() -> None:
+    assert estimate(prompt=["a", "b", "c"], max_tokens=100).completion_tokens == 300
+    assert estimate(prompt=[[1, 2], [3]], max_tokens=100).completion_tokens == 200
+    assert estimate(prompt=[1, 2, 3], max_tokens=100).completion_tokens == 100
+    assert estimate(prompt="a", n=2, best_of=5, max_tokens=100).completion_tokens == 500
+
+
+def test_an_answer_without_a_limit_is_no_longer_than_the_model_can_make_it() -> None:
+    experience = Experience()
+    experience.learn(request(), Usage(completion_tokens=16_000))
+    assert experience.estimate(request()).completion_tokens == 16_384
 
 
 def test_what_the_api_counted_beyond_an_estimate_is_expected_of_the_next_call() -> None:
@@ -195,7 +234,7 @@ def test_processes_share_what_was_spent_and_learnt(tmp_path: Path) -> None:
     call = asked()
     here.reserve(call)
     here.enter(call, replied(call, prompt_tokens=8, completion_tokens=4000))
-    with pytest.raises(BudgetReached, match=r"could cost \$0\.004"):
+    with pytest.raises(BudgetReached, match=r"could cost \$0\.006"):
         there.reserve(asked())
 
 
