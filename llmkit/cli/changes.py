@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
@@ -20,6 +21,7 @@ from llmkit.recording.library.library import Library
 from llmkit.recording.library.migration import Outcome, Step
 from llmkit.recording.library.project import Project
 from llmkit.recording.library.pruning import PLAYED, Played, Removal
+from llmkit.recording.scrubbing.credential_places import DROPPED_HEADERS, is_credential_header
 from llmkit.recording.scrubbing.scrub import Scrubber
 
 _some_paths = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -62,11 +64,32 @@ def scrub(
             ]
         )
     elif places:
-        out(table("path", "where", "scrubbed", rows=places, left=("path", "where", "scrubbed")))
+        out(table("path", "where", "scrubbed", rows=_grouped(places), left=("path", "where", "scrubbed")))
     would = done(len(places), is_dry=is_dry)
     touched = sum(bool(one.places) for one in scrubbed)
     say(f"{count(len(places), 'place')} in {count(touched, 'cassette')} {would} scrubbed")
     _fail_if_broken(context, [one for one in looked_at if isinstance(one, BrokenCassette)])
+
+
+def _grouped(places: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """Return the rows of ``scrub``, with the headers of each interaction that are only noise in one."""
+    rows: dict[tuple[str, str], list[str]] = {}
+    noise: Counter[tuple[str, str]] = Counter()
+    for path, number, where in places:
+        told = rows.setdefault((path, number), [])
+        if _is_noise(where):
+            noise[path, number] += 1
+        else:
+            told.append(where)
+    for place, left_out in noise.items():
+        rows[place].append(f"{count(left_out, 'header')} without a secret (left out)")
+    return [(*place, where) for place, told in rows.items() for where in told]
+
+
+def _is_noise(where: str) -> bool:
+    """Tell whether ``where`` is a header that was left out, and that holds no credential."""
+    name = where.removesuffix(" (left out)").rpartition("headers ")[2]
+    return where.endswith(" (left out)") and not (name in {"cookie", *DROPPED_HEADERS} or is_credential_header(name))
 
 
 def _scrubber(variables: Sequence[str]) -> Scrubber:

@@ -52,7 +52,7 @@ def test_ls_lists_the_cassettes_of_the_project(run: Run) -> None:
 
     head, row, total = result.stdout.splitlines()
     assert head.split() == ["calls", "in", "out", "cost", "size", "age", "≥400", "models", "path"]
-    assert row.split()[:6] == ["2", "20", "10", "$0.0200", "+", "?"]
+    assert row.split()[:6] == ["2", "20", "10", "$0.02", "+", "?"]
     assert row.endswith("gpt-4o-mini, in-house  cassettes/a.yaml")
     assert total.endswith("1 cassette")
     assert (result.exit_code, result.stderr) == (0, "")
@@ -151,7 +151,7 @@ def test_stats_say_what_a_replay_saves(run: Run) -> None:
     told = run("stats").stdout
 
     assert "2, 1 of them streams (50%)" in told
-    assert "saved      $0.0200 by each replay of all of it; 1 call without a known price" in told
+    assert "saved      $0.02 by each replay of all of it; 1 call without a known price" in told
     facts = json.loads(run("stats", "--json").stdout)
     assert (facts["files"], facts["calls"], facts["saved_usd"]) == (1, 2, 0.02)
     assert facts["by_model"]["gpt-4o-mini"]["calls"] == 2
@@ -163,7 +163,7 @@ def test_show_shows_conversations(run: Run) -> None:
     told = run("show", str(path)).stdout
 
     assert [line.strip() for line in told.splitlines() if line.startswith("    ")] == ["Hello", "Hi", "Sing!", "La la"]
-    assert "10 in, 5 out · $0.0200" in told
+    assert "10 in, 5 out · $0.02" in told
 
 
 def test_show_names_each_cassette_once(run: Run) -> None:
@@ -438,6 +438,22 @@ def test_scrub_names_places_and_no_values(run: Run, monkeypatch: pytest.MonkeyPa
     assert "a.yaml  #1     request.body messages[0].content" in done.stdout
     assert dry.stderr == "1 place in 1 cassette would be scrubbed\n"
     assert "c4n4ry" not in dry.output + done.output
+
+
+def test_scrub_tells_headers_that_are_only_noise_in_one_line(run: Run) -> None:
+    one = chat()
+    headers = {**one.request.headers, "user-agent": ["x"], "host": ["y"], "authorization": [f"Bearer {KEY}"]}
+    cookies = {**one.response.headers, "set-cookie": ["a=b"]}
+    request, response = replace(one.request, headers=headers), replace(one.response, headers=cookies)
+    Path("a.yaml").write_text(vcr_format.dump([replace(one, request=request, response=response)]))
+
+    _, *lines = run("scrub", "a.yaml", "--dry-run").stdout.splitlines()
+
+    assert [line.partition("#1")[2].strip() for line in lines] == [
+        "request.headers authorization",
+        "response.headers set-cookie (left out)",
+        "2 headers without a secret (left out)",
+    ]
 
 
 def test_scrub_refuses_a_variable_that_is_not_set(run: Run) -> None:

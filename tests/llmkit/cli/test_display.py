@@ -8,7 +8,10 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from llmkit._pytest import money
 from llmkit.cli.display import age, cost, count, dollars, size, some
 from llmkit.recording.library.masking import harmless
 from llmkit.recording.library.summary import Bill, Summary
@@ -35,16 +38,22 @@ def test_sizes(number: int, told: str) -> None:
     ("sum_", "told"),
     [
         (None, "?"),
-        ("0", "$0"),
-        ("0.00001", "<$0.0001"),
+        ("0", "$0.00"),
+        ("0.0000001", "< $0.000001"),
+        ("0.000054", "$0.000054"),
         ("0.0001", "$0.0001"),
-        ("0.5", "$0.5000"),
+        ("0.5", "$0.50"),
         ("1", "$1.00"),
         ("1234.5", "$1,234.50"),
     ],
 )
 def test_sums(sum_: str | None, told: str) -> None:
     assert dollars(None if sum_ is None else Decimal(sum_)) == told
+
+
+@given(st.decimals(min_value=0, max_value=10_000, places=8))
+def test_a_sum_is_told_as_the_bill_of_a_run_tells_it(amount: Decimal) -> None:
+    assert dollars(amount) == money.dollars(amount)
 
 
 def test_a_cost_that_is_known_in_part_says_so() -> None:
