@@ -13,9 +13,11 @@ from typing import Any
 
 from llmkit.recording.deck import Deck
 from llmkit.recording.interaction import Headers, Request, Response, header
+from llmkit.recording.interception.pauses import Pace
+from llmkit.recording.interception.playback import end_delay_s, kind_of, unanswered_as
 from llmkit.recording.interception.wire import Heard, Listener, Overheard, header_lines, listed
 from llmkit.recording.patches import Replacement
-from llmkit.recording.take import Asked
+from llmkit.recording.take import Asked, is_no_reply
 from llmkit.recording.tape import Tape
 
 _NO_BODY = (204, 304)
@@ -25,12 +27,15 @@ def patches(deck: Deck, module: Any) -> Iterator[Replacement]:
     """Yield the patch of the connector, where a request that is ready to be sent gets its connection."""
     from llmkit.recording.interception import aiohttp_replay  # imports aiohttp
 
-    connects = functools.partial(_connect, deck, aiohttp_replay.connection)
+    connects = functools.partial(_connect, deck, aiohttp_replay.connection, aiohttp_replay.unconnected)
     yield module.connector.BaseConnector, "connect", connects
 
 
 def _connect(
-    deck: Deck, replay: Callable[..., Any], real: Callable[..., Awaitable[Any]]
+    deck: Deck,
+    replay: Callable[..., Any],
+    unconnected: Callable[[Any, Response], OSError],
+    real: Callable[..., Awaitable[Any]],
 ) -> Callable[..., Awaitable[Any]]:
     @functools.wraps(real)
     async def connect(connector: Any, req: Any, *args: Any, **options: Any) -> Any:
@@ -43,9 +48,17 @@ def _connect(
         recorded = tape.play(asked)
         if recorded is None:
             take = tape.take(asked)  # in the order of asking, whichever connection is there first
-            return _overheard(await live(), take, req)
+            try:
+                connection = await live()
+            except BaseException as error:
+                take.finish(unanswered_as(error, is_connecting=True))
+                raise
+            return _overheard(connection, take, req)
         if tape.is_verifying:
             await _verify(tape, asked, recorded, req, live)
+        elif is_no_reply(recorded) and kind_of(recorded) == "connect":
+            await Pace().async_wait(end_delay_s(recorded, tape.speed))
+            raise unconnected(req, recorded)
         return replay(connector, req, recorded, tape)
 
     return connect
@@ -116,7 +129,10 @@ class _Tap(asyncio.Protocol):
     def leave(self) -> None:
         """Take note that aiohttp gives the connection back, if the reply is not over: the error says why."""
         error = self._protocol.exception() or sys.exc_info()[1]
-        if self._body is None or self._body.is_over:
+        if self._body is None:
+            self._listener.finish(unanswered_as(error) if error else "")
+            return
+        if self._body.is_over:
             return
         if isinstance(error, (asyncio.CancelledError, TimeoutError)):
             self._body.end(error)

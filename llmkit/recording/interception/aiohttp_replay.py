@@ -10,13 +10,13 @@ import errno
 import functools
 from typing import Any
 
-from aiohttp import SocketTimeoutError
+from aiohttp import ClientConnectorError, SocketTimeoutError
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
 from llmkit.recording.interaction import Response
 from llmkit.recording.interception.pauses import Pace
-from llmkit.recording.interception.playback import end_delay_s, error_of, kind_of
+from llmkit.recording.interception.playback import connect_error, end_delay_s, error_of, kind_of
 from llmkit.recording.interception.wire import as_sent
 from llmkit.recording.tape import Tape
 
@@ -25,6 +25,16 @@ def connection(connector: Any, req: Any, recorded: Response, tape: Tape) -> Conn
     """Return the connection of ``connector`` on which ``recorded`` answers ``req``."""
     protocol = _Played(recorded, tape, req.method)
     return Connection(connector, req.connection_key, protocol, asyncio.get_running_loop())
+
+
+def unconnected(req: Any, recorded: Response) -> OSError:
+    """Return the error of a connector that found no connection for ``req``."""
+    error = connect_error(recorded)
+    if isinstance(error, TimeoutError):
+        return error
+    failed = ClientConnectorError(req.connection_key, error)
+    failed.__cause__ = error
+    return failed
 
 
 class _Nowhere(asyncio.Transport):

@@ -15,10 +15,12 @@ from typing import Any
 
 from llmkit.recording.deck import Deck
 from llmkit.recording.interaction import Request, Response
+from llmkit.recording.interception.pauses import Pace
+from llmkit.recording.interception.playback import connect_error, end_delay_s, kind_of, unanswered_as
 from llmkit.recording.interception.sockets import Collected, Played, StandIn, Tee
 from llmkit.recording.interception.wire import Heard, Listener, Overheard, listed
 from llmkit.recording.patches import Replacement
-from llmkit.recording.take import Asked
+from llmkit.recording.take import Asked, is_no_reply
 from llmkit.recording.tape import Tape
 
 LISTENER = "_llmkit_listener"
@@ -62,16 +64,16 @@ def _send_request(deck: Deck, getresponse: _GetResponse, real: _Send) -> _Send:
         _prepare(connection, tape, asked, send, getresponse)
         try:
             send()
-        except BaseException:
-            _forget(connection)
+        except BaseException as error:
+            _forget(connection, error)
             raise
 
     return send_request
 
 
-def _forget(connection: Any) -> None:
+def _forget(connection: Any, error: BaseException) -> None:
     """Leave ``connection`` as it was: no reply is coming."""
-    connection.__dict__.pop(LISTENER, None)
+    unheard(connection, error, is_connecting=True)
     if isinstance(connection.sock, StandIn):
         connection.sock = connection.sock.instead_of
 
@@ -85,6 +87,9 @@ def _prepare(connection: Any, tape: Tape, asked: Asked, send: _Send, getresponse
         return
     if tape.is_verifying:
         _verify(connection, tape, asked, recorded, send, getresponse)
+    elif is_no_reply(recorded) and kind_of(recorded) == "connect":
+        Pace().wait(end_delay_s(recorded, tape.speed))
+        raise connect_error(recorded)
     connection.sock = Played(recorded, tape, asked.sent.method, instead_of=connection.sock)
 
 
@@ -123,7 +128,11 @@ def _getresponse(real: _GetResponse) -> _GetResponse:
         if isinstance(connection.sock, Collected):
             _settle(connection, connection.sock, real)
         if not isinstance(connection.sock, Played):
-            return overheard(connection, real(connection))
+            try:
+                return overheard(connection, real(connection))
+            except BaseException as error:
+                unheard(connection, error)
+                raise
         stand = connection.sock
         try:
             return real(connection)
@@ -144,6 +153,13 @@ def _settle(connection: Any, collected: Collected, getresponse: _GetResponse) ->
     elif collected.tape.is_verifying:  # then a reply was read already, and one more is wanted
         connection.putrequest(collected.method, collected.url)
         connection.endheaders()
+
+
+def unheard(connection: Any, error: BaseException, *, is_connecting: bool = False) -> None:
+    """Tell who was to hear the reply on ``connection`` that ``error`` came instead."""
+    listener: Listener | None = connection.__dict__.pop(LISTENER, None)
+    if listener is not None:
+        listener.finish(unanswered_as(error, is_connecting=is_connecting))
 
 
 def overheard(connection: Any, reply: http.client.HTTPResponse) -> http.client.HTTPResponse:

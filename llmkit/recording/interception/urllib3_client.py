@@ -9,11 +9,13 @@ from typing import Any
 
 from llmkit.recording.deck import Deck
 from llmkit.recording.interaction import Request, Response
-from llmkit.recording.interception.http_client import LISTENER, body_bytes
+from llmkit.recording.interception.http_client import LISTENER, body_bytes, unheard
+from llmkit.recording.interception.pauses import Pace
+from llmkit.recording.interception.playback import connect_error, end_delay_s, kind_of
 from llmkit.recording.interception.sockets import Played
 from llmkit.recording.interception.wire import Heard
 from llmkit.recording.patches import Replacement
-from llmkit.recording.take import Asked
+from llmkit.recording.take import Asked, is_no_reply
 from llmkit.recording.tape import Tape
 
 _PUT_OFF = "_llmkit_proxy_put_off"
@@ -64,6 +66,9 @@ def _make_request(
             return _live(real, prepare_proxy, call, tape.take(asked))
         if tape.is_verifying:
             _verify(module, tape, asked, recorded, functools.partial(_live, real, prepare_proxy, call))
+        elif is_no_reply(recorded) and kind_of(recorded) == "connect":
+            Pace().wait(end_delay_s(recorded, tape.speed))
+            raise _unconnected(module, call["conn"], connect_error(recorded))
         stand = module.connection.HTTPConnection(pool.host, pool.port)  # never connected; its code reads the reply
         stand.sock = Played(recorded, tape, call["method"])
         stand.is_verified = True
@@ -79,8 +84,21 @@ def _live(real: Callable[..., Any], prepare_proxy: Callable[..., None], call: _C
     setattr(conn, LISTENER, listener)
     try:
         return real(**{**call, **more})
+    except BaseException as error:
+        is_connecting = any(kind.__name__ == "ConnectTimeoutError" for kind in type(error).__mro__)
+        unheard(conn, error.__cause__ or error if is_connecting else error, is_connecting=is_connecting)
+        raise
     finally:
-        conn.__dict__.pop(LISTENER, None)  # where no reply came
+        conn.__dict__.pop(LISTENER, None)
+
+
+def _unconnected(module: Any, conn: Any, error: OSError) -> Exception:
+    """Return what urllib3 raises where ``error`` kept it from connecting."""
+    if isinstance(error, TimeoutError):
+        timeout: Exception = module.exceptions.ConnectTimeoutError(conn, f"Connection to {conn.host} timed out.")
+        return timeout
+    refused: Exception = module.exceptions.NewConnectionError(conn, f"Failed to establish a new connection: {error}")
+    return refused
 
 
 def _verify(module: Any, tape: Tape, asked: Asked, recorded: Response, send: Callable[..., Any]) -> None:

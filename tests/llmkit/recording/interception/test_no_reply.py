@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import struct
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import httpx
 import httpx2
 import openai
 import pytest
+import requests
 from vcr.persisters.filesystem import FilesystemPersister
 from vcr.serializers import yamlserializer
 
@@ -92,7 +96,29 @@ def _openai(url: str) -> None:
         client.chat.completions.create(**ASKED, stream=True)  # type: ignore[call-overload]  # by its values
 
 
+def _requests(url: str) -> None:
+    requests.post(f"{url}/chat/completions", json=ASKED, timeout=LIMIT_S)
+
+
+def _urllib(url: str) -> None:
+    sent = urllib.request.Request(f"{url}/chat/completions", data=json.dumps(ASKED).encode(), method="POST")
+    urllib.request.urlopen(sent, timeout=LIMIT_S).close()
+
+
+def _aiohttp(url: str) -> None:
+    async def ask() -> None:
+        limits = aiohttp.ClientTimeout(sock_read=LIMIT_S)
+        async with aiohttp.ClientSession(timeout=limits) as session:
+            async with session.post(f"{url}/chat/completions", json=ASKED):
+                pass
+
+    asyncio.run(ask())
+
+
 CLIENTS: dict[str, Ask] = {
+    "requests": _requests,
+    "urllib": _urllib,
+    "aiohttp": _aiohttp,
     "httpx": _httpx(httpx),
     "httpx2": _httpx(httpx2),
     "httpx async": _httpx_async(httpx),
