@@ -15,6 +15,7 @@ from llmkit.recording.matching.match import PLAIN, Rules, normalised
 _MOST_DIFFERENCES = 8
 _MOST_TEXT = 120
 _PROMPT = re.compile(r"(messages|input|prompt|instructions)($|[.\[])")
+_CHANGED = "the prompt changed"
 _ADDRESS = ("method", "address")
 
 
@@ -37,13 +38,14 @@ class Miss:
 
     def explain(self) -> str:
         """Return the message for people."""
+        reasons = list(self._reasons())
         return "\n".join(
             (
-                "no recording of this request",
+                f"no recording of this request{_in_short(reasons)}",
                 "",
                 *_labelled("asked", describe(self.asked)),
                 *_labelled("cassette", [self._state()]),
-                *self._reasons(),
+                *reasons,
                 *_labelled("next", [f"record what is missing: {self.remedy}"]),
             )
         )
@@ -99,7 +101,7 @@ def reason(found: Sequence[Difference]) -> str:
     prompt = [one for one in found if _PROMPT.match(one.where)]
     fields = [one for one in found if one not in prompt and one.where not in _ADDRESS]
     sayings = (
-        ("the prompt changed", prompt),
+        (_CHANGED, prompt),
         (f"field added: {_names(fields, 'is_added')}", [one for one in fields if one.is_added]),
         (f"field gone: {_names(fields, 'is_gone')}", [one for one in fields if one.is_gone]),
         (f"value changed: {_names(fields, '')}", [one for one in fields if not one.is_added and not one.is_gone]),
@@ -122,6 +124,15 @@ def describe(request: Request) -> list[str]:
     if prompt:
         facts.append(f"the last: {_shortened(prompt if isinstance(prompt, str) else json.dumps(prompt))!r}")
     return [*lines, ", ".join(facts)] if facts else lines
+
+
+def _in_short(reasons: Sequence[str]) -> str:
+    """Return what the first line says of ``reasons``: often no other is shown."""
+    if not reasons or not reasons[0].startswith("  reason"):
+        return ""
+    why = reasons[0].split(None, 1)[1]
+    where = f" ({reasons[2].strip()})" if why == _CHANGED and len(reasons) > 2 else ""  # the first that differs
+    return f": {why}{where}"
 
 
 def _names(fields: Sequence[Difference], kind: str) -> str:

@@ -133,6 +133,7 @@ def test_what_is_allowed_with_a_reason_passes_and_without_one_is_a_usage_error(p
         upstream.answers |= answers()
         result = project.run("--record")
         result.assert_outcomes(failed=1)
+        result.stdout.fnmatch_lines(["llmkit: 1 paid for (*), 1 of them not written, 0 replayed; *"])
         digest = next(line.split("(digest ")[1].rstrip(")") for line in result.outlines if "(digest " in line)
         plain = ini.read_text()
         ini.write_text(f"{plain}\nllmkit_allowed_secrets = {digest}:\n")

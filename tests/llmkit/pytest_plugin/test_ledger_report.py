@@ -52,6 +52,17 @@ def test_a_ledger_by_test_ends_a_recording_and_replay_tells_what_it_saved(projec
     replayed.stdout.no_fnmatch_line("*so far*")
 
 
+def test_what_waits_for_its_review_is_paid_for_and_not_yet_written(project: Project) -> None:
+    project.write(test_it=TESTS)
+    with Upstream() as upstream:
+        project.use(upstream)
+        result = project.run("--record=review")  # there is nobody to answer
+    result.stdout.fnmatch_lines(
+        ["llmkit: 3 paid for (*), 0 replayed; what was not decided on waits in cassettes/.review"]
+    )
+    assert project.cassettes() == [".review/test_it/test_one.yaml", ".review/test_it/test_two.yaml"]
+
+
 def test_the_ledgers_of_workers_are_one(project: Project, server: MockServer) -> None:
     pytest.importorskip("xdist")
     project.write(test_it=TESTS, test_other=TESTS)

@@ -22,7 +22,7 @@ def test_an_unrecorded_request_fails_with_the_nearest_recording_and_the_command(
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "E * no recording of this request",
+            "E * no recording of this request: the prompt changed (messages[[]0].content)",
             "E * asked * POST https://api.openai.com/v1/chat/completions",
             "E * interaction 1 of 1 differs in",
             "E * messages[[]0].content",

@@ -34,7 +34,7 @@ def test_once_records_where_there_is_no_cassette_and_refuses_a_new_request_where
     asking(project, "one", "three")
     result = project.run("--record=once")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["E *CassetteMiss: no recording of this request"])
+    result.stdout.fnmatch_lines(["E *CassetteMiss: no recording of this request*"])
     assert len(server.journal) == 2
     assert recorded(project) == ["one", "two"]
 
@@ -84,7 +84,7 @@ def test_the_bare_option_is_new_and_takes_no_word_that_follows(project: Project,
 def test_any_other_mode_is_a_usage_error_that_lists_them(project: Project, mode: str) -> None:
     result = project.run(f"--record={mode}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert all(f"--record={one}" in result.stderr.str() for one in MODES)
+    assert all(one in result.stderr.str() for one in MODES)
 
 
 def test_help_and_markers_show_what_can_be_said(project: Project) -> None:
