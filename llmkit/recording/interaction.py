@@ -32,8 +32,9 @@ class Response:
 
     ``ended`` is empty for a whole body. ``"closed"`` means that the client hung up after ``body``, ``"cancelled"`` that
     it did so while it waited for more; anything else is ``"<kind>: <error>"``, with which the connection broke off
-    there, and kind is ``aborted``, ``reset`` or ``timeout``. The lengths of ``chunks`` sum up to that of ``body``;
-    without them it arrived at once. ``headers_ms`` is when the headers came, after the request was sent.
+    there, and kind is ``aborted``, ``reset``, ``timeout`` or ``connect``. What got no reply at all has such an end, the
+    status 599 and nothing else. The lengths of ``chunks`` sum up to that of ``body``; without them it arrived at once.
+    ``headers_ms`` is when the headers came, after the request was sent.
     """
 
     status: int
