@@ -62,7 +62,7 @@ class use_cassette(AbstractContextManager[Tape]):  # noqa: N801 - it is used lik
         with ExitStack() as block:
             if tape.mode == "none":
                 block.enter_context(dummies(os.environ))
-            if outer is not None:
+            if outer is not None and outer.mode != "none":
                 block.callback(lambda: outer.ledger.add(tape.ledger.facts()))
             block.enter_context(playing(tape))
             self._blocks.append((tape, block.pop_all()))
@@ -108,6 +108,8 @@ def _inside(outer: Tape | None, manner: Manner) -> Manner:
     """Return ``manner`` for a tape inside of ``outer``, whose budget and whose allowances hold for it too."""
     if outer is None:
         return manner
+    if outer.mode == "none":
+        return replace(manner, allowed_secrets=outer.manner.allowed_secrets)
     return replace(
         manner,
         allowed_secrets=outer.manner.allowed_secrets,
