@@ -102,7 +102,7 @@ def test_hygiene_is_merged_across_workers(project: Project, server: MockServer) 
             "unplayed: 1 recording of cassettes/shared.yaml*",
         ]
     )
-    assert str(result.stdout).count("orphan") == 1
+    assert str(result.stdout).count("orphan:") == 1
 
 
 def test_workers_fail_a_test_with_a_bad_marker_with_what_is_valid(project: Project) -> None:
