@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 BIN := .venv/bin
 STAMP := .venv/.installed-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 
-.PHONY: help demo test lint types check fix venv cassettes clean
+.PHONY: help demo test lint types check fix venv cassettes benchmarks clean
 
 help:
 	@echo 'make demo       record, replay offline, break on purpose: the main job, on the embedded mock server'
@@ -13,6 +13,7 @@ help:
 	@echo 'make venv       only set up .venv'
 	@echo 'make fix        let ruff mend what it can'
 	@echo 'make cassettes  record the cassettes of examples/ anew'
+	@echo 'make benchmarks  measure the recorder beside vcrpy, in five minutes'
 
 venv: $(STAMP)
 
@@ -43,6 +44,9 @@ lint: venv
 
 types: venv
 	$(BIN)/mypy
+
+benchmarks: venv
+	@$(BIN)/python -m tests.benchmarks.recorder
 
 cassettes: venv
 	@$(BIN)/python -m scripts.record_examples
