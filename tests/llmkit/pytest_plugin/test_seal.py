@@ -105,5 +105,6 @@ def test_the_environment_and_the_network_are_as_before_after_a_run_in_process(
     project.write(test_it="import os\ndef test_one(): assert os.environ['OPENAI_API_KEY'] == 'dummy-key-for-replay'\n")
     import os
 
-    pytester.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+    plugins = ("-p", "no:cacheprovider", "-p", "llmkit.pytest_plugin")
+    pytester.runpytest_inprocess(*plugins).assert_outcomes(passed=1)
     assert "OPENAI_API_KEY" not in os.environ
