@@ -6,9 +6,9 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from llmkit._pytest.money import cost_of, digits_of, tokens_of
 from llmkit.recording.interaction import Response
 from llmkit.recording.replies.ledger import Ledger
+from llmkit.recording.replies.money import cost_of, digits_of, tokens_of
 from llmkit.recording.replies.prices import Prices
 
 _MOST_NAMED = 3

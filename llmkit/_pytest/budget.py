@@ -17,10 +17,10 @@ from typing import NoReturn
 
 from llmkit._pytest.estimate import Experience, is_billed, model_of
 from llmkit._pytest.failures import BudgetReached
-from llmkit._pytest.money import dollars
 from llmkit.recording.cassette import locked
 from llmkit.recording.interaction import Interaction, Request, Response
 from llmkit.recording.replies.ledger import Usage, usage_of
+from llmkit.recording.replies.money import dollars
 from llmkit.recording.take import Asked
 
 _FIRST_REFUSAL = 400

@@ -19,9 +19,9 @@ from llmkit._pytest.harness import Harness
 from llmkit._pytest.judgement import listed
 from llmkit._pytest.live_line import LiveLine
 from llmkit._pytest.missed import Missed
-from llmkit._pytest.money import dollars
 from llmkit.recording import cassette
 from llmkit.recording.interaction import Interaction
+from llmkit.recording.replies.money import dollars
 from llmkit.recording.take import Asked
 
 _DOES = {
@@ -211,7 +211,7 @@ class Report:
             if kept:
                 cassette.save(path, kept)
             else:
-                path.unlink()
+                cassette.remove(path)
 
     def _remember(self, orphans: list[tuple[Path, str]]) -> None:
         """Leave what ``llmkit cassettes prune`` needs to know."""

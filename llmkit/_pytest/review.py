@@ -178,7 +178,7 @@ def _write(target: Path, interactions: list[Interaction]) -> None:
     if interactions:
         cassette.save(target, interactions)
     else:
-        target.unlink(missing_ok=True)
+        cassette.remove(target)
 
 
 def _ask(write: Callable[..., None]) -> str:

@@ -16,10 +16,10 @@ from rich.text import Text
 
 from llmkit.recording.library.masking import harmless, masked
 from llmkit.recording.library.summary import Bill, Summary
+from llmkit.recording.replies import money
 
 _UNBOUNDED = 100_000  # columns: nothing is cut, what is too long for a terminal goes on in its next line
 _BLANK_ENDS = re.compile(r" +((?:\x1b\[[0-9;]*m)*)$", re.MULTILINE)
-_LEAST = Decimal("0.000001")
 _UNITS = ("B", "KB", "MB", "GB")
 
 
@@ -91,13 +91,7 @@ def size(number: float) -> str:
 
 def dollars(cost: Decimal | None) -> str:
     """Return a sum in US dollars as pytest's bill shows it, cents at least; "?" for one that isn't known."""
-    if cost is None:
-        return "?"
-    if 0 < cost < _LEAST:
-        return f"< ${_LEAST}"
-    digits = 2 if cost >= 1 or not cost else 4 if cost >= Decimal("0.01") else 6
-    whole, _, fraction = f"{cost:,.{digits}f}".partition(".")
-    return f"${whole}.{fraction.rstrip('0'):0<2}"
+    return "?" if cost is None else money.dollars(cost)
 
 
 def cost(bill: Bill) -> str:

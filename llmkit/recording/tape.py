@@ -78,14 +78,6 @@ class _Entry:
     known_to: tuple[Scrubber, ...] = ()
 
 
-class _HoldsSecrets(Exception):
-    """What was ``found`` in a cassette must not be copied to the user's cache, from where nothing takes it out."""
-
-    def __init__(self, found: list[index.Keyed]) -> None:
-        super().__init__()
-        self.found = found
-
-
 class Tape:
     """The interactions of one cassette file, in use.
 
@@ -110,7 +102,6 @@ class Tape:
         self.leak: SecretLeak | None = None
         self.leak_was_told = False
         self.all_misses: list[CassetteMiss] = []
-        self.asked_count = 0
         self.was_forked = False
         self._process = os.getpid()
         self._shelf = Shelf(pending or path, first=path)
@@ -178,7 +169,6 @@ class Tape:
 
     def ask(self, request: Request) -> Asked:
         """Take up ``request``, to be given to `play` and `take`."""
-        self.asked_count += 1
         Tape.asked_of_any += 1
         waits.cancel()
         written = self._written(request)
@@ -274,7 +264,6 @@ class Tape:
         self.misses.clear()
         self.all_misses.clear()
         self.drifts.clear()
-        self.asked_count = 0
 
     def check(self) -> None:
         """Raise `BrokenCassette` if the file is there and is not whole."""
@@ -362,10 +351,12 @@ class Tape:
         if raw is None:
             self._shelf.hold(None)
             return []
-        try:
-            found = index.keyed(raw, self._made_with(), lambda: self._indexable(raw))
-        except _HoldsSecrets as unindexed:
-            found = unindexed.found
+        found = index.keyed(
+            raw,
+            self._made_with(),
+            lambda: [self._keyed(one) for one in parse(self.path, raw)],
+            may_keep=lambda found: _OURS in b"\n" + raw or all(self._is_clean(one) for _, one in found),
+        )
         self._shelf.hold([one for _, one in found])
         entries = [self._stored(key, one) for key, one in found]
         for entry in entries:
@@ -377,15 +368,8 @@ class Tape:
         is_of_this_run = bool(self.manner.since) and one.recorded_at >= self.manner.since
         return _Entry(asked=one.request, key=key, interaction=one, is_of_this_run=is_of_this_run)
 
-    def _indexable(self, raw: bytes) -> list[index.Keyed]:
-        """Return what is in the cassette ``raw``; one of another recorder's with secrets leaves no copy of them."""
-        stored = parse(self.path, raw)
-        found = [self._keyed(one) for one in stored]
-        if _OURS not in b"\n" + raw and not all(self._is_clean(one) for _, one in found):
-            raise _HoldsSecrets(found)
-        return found
-
     def _is_clean(self, one: Interaction) -> bool:
+        """Tell whether ``one`` holds no secret; another recorder's may, and leave no copy in the user's cache."""
         is_scrubbed = self._scrubber.response(one.response) == one.response
         return is_scrubbed and not leaks.find(one, allowed=self.manner.allowed_secrets)
 

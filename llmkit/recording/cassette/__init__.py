@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from llmkit.recording.cassette.file import load, locked, read, save, write
+from llmkit.recording.cassette.file import load, locked, read, remove, save, write
 
-__all__ = ["load", "locked", "read", "save", "write"]
+__all__ = ["load", "locked", "read", "remove", "save", "write"]

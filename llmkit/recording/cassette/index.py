@@ -31,10 +31,17 @@ _KEPT_S = 30 * 24 * 3600.0
 _FORMAT = "index/3"  # to be raised whenever a cassette is read, or a request scrubbed or compared, in another way
 
 
-def keyed(raw: bytes, made_with: Sequence[str], make: Callable[[], list[Keyed]]) -> list[Keyed]:
+def keyed(
+    raw: bytes,
+    made_with: Sequence[str],
+    make: Callable[[], list[Keyed]],
+    *,
+    may_keep: Callable[[list[Keyed]], bool] = lambda _: True,
+) -> list[Keyed]:
     """Return what ``make`` returns for the cassette whose bytes are ``raw``, from the index if it is there.
 
-    ``made_with`` is all else that the result depends on. A directory that can't be had or written costs only time.
+    ``made_with`` is all else that the result depends on; ``may_keep`` forbids to copy what must not be. A directory
+    that can't be had or written costs only time.
     """
     directory = _directory()
     if directory is None:
@@ -43,8 +50,9 @@ def keyed(raw: bytes, made_with: Sequence[str], make: Callable[[], list[Keyed]])
     found = _read(place)
     if found is None:
         found = make()
-        with contextlib.suppress(OSError):
-            _write(place, found)
+        if may_keep(found):
+            with contextlib.suppress(OSError):
+                _write(place, found)
     return found
 
 

@@ -139,7 +139,7 @@ def _carried_out(removal: Removal) -> bool:
         if hashlib.sha256(raw).hexdigest() != removal.sha256:
             return False
         if removal.is_whole:
-            removal.path.unlink()
+            cassette.remove(removal.path)
         else:
             kept = [one for n, one in enumerate(parse(removal.path, raw), 1) if n not in removal.interactions]
             cassette.save(removal.path, kept)

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmkit._pytest import money
 from llmkit.cli.display import age, cost, count, dollars, size, some
 from llmkit.recording.library.masking import harmless
 from llmkit.recording.library.summary import Bill, Summary
+from llmkit.recording.replies import money
 
 
 @pytest.mark.parametrize(

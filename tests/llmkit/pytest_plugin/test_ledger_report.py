@@ -11,9 +11,9 @@ from decimal import Decimal
 import pytest
 
 from llmkit._pytest.bill import Bill
-from llmkit._pytest.money import digits_of, dollars
 from llmkit.recording.interaction import Response
 from llmkit.recording.replies.ledger import Ledger
+from llmkit.recording.replies.money import digits_of, dollars
 from llmkit.recording.replies.prices import Prices
 from mockserver import MockServer
 from tests.llmkit.pytest_plugin.conftest import Project
