@@ -216,8 +216,9 @@ class Clock:
         return not woken and len(self._sleepers) >= count
 
     def _unsettled(self, count: int, timeout_s: float) -> str:
-        found = len(self._sleepers)
-        return f"{found} sleep on the clock, not {count}, after {timeout_s} s; does what should sleep wait for another?"
+        woken = sum(each.is_woken for each in list(self._sleepers))
+        asleep = len(self._sleepers) - woken
+        return f"after {timeout_s} s {asleep} sleep on the clock, not {count}, and {woken} are woken and don't go on"
 
 
 class _Sleeper:

@@ -20,8 +20,8 @@ import hashlib
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 from typing_extensions import override
 
@@ -66,8 +66,7 @@ class Limits:
                 raise BadQuota(name, message)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gauge:
+class Gauge(NamedTuple):
     """How a limit stands; `reset_s` until all of it is back, in whole milliseconds as OpenAI cuts it."""
 
     limit: int
@@ -75,8 +74,7 @@ class Gauge:
     reset_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Charge:
+class Charge(NamedTuple):
     """Whether a request is let in, and how the limits stand after it.
 
     `limit` is what refused it. `retry_after_s` is how long to wait, in whole milliseconds: who asks the same then is
@@ -85,15 +83,15 @@ class Charge:
     `requested` are the tokens asked for. The rest is for `Quotas.settle`.
     """
 
-    limit: Limit | None = None
-    retry_after_s: float | None = 0.0
-    is_too_large: bool = False
+    limit: Limit | None
+    retry_after_s: float | None
+    is_too_large: bool
     requested: int
     requests: Gauge
     tokens: Gauge
-    account: tuple[str, Name, str] = field(repr=False)
-    generation: int = field(repr=False)
-    until: int = field(repr=False)
+    account: tuple[str, Name, str]
+    generation: int
+    until: int
 
     @property
     def is_admitted(self) -> bool:
@@ -150,7 +148,7 @@ class Quotas:
             raise ValueError(f"a request cannot be estimated at {estimate} tokens; count from 0")
         limits = self._limits
         if limits.rpm is None and limits.tpm is None:  # the usual case, which is to cost next to nothing
-            return _Account(dialect, limits).charge(estimate, 0, ("", dialect, subject), 0)
+            return _granted(estimate, dialect, subject)
         name = (digest(key), dialect, subject)
         with self._lock:
             return self._account(name, _ns(now)).charge(estimate, _ns(now), name, self._generation)
@@ -356,8 +354,29 @@ class _Endless(_Meter):
 
     @override
     def gauge(self, now: int) -> Gauge:
-        used = min(self._last, self.limit)
-        return Gauge(limit=self.limit, remaining=self.limit - used, reset_s=_down(used * _MINUTE // self.limit))
+        return _alone(self._last, self.limit)
+
+
+def _granted(estimate: int, dialect: Name, subject: str) -> Charge:
+    """What is charged where there are no limits."""
+    rpm, tpm = UNLIMITED[dialect]
+    return Charge(
+        limit=None,
+        retry_after_s=0.0,
+        is_too_large=False,
+        requested=estimate,
+        requests=_alone(1, rpm),
+        tokens=_alone(estimate, tpm),
+        account=("", dialect, subject),
+        generation=0,
+        until=0,
+    )
+
+
+def _alone(used: int, limit: int) -> Gauge:
+    """How a limit stands that nobody else has used."""
+    left = max(limit - used, 0)
+    return Gauge(limit=limit, remaining=left, reset_s=_down((limit - left) * _MINUTE // limit))
 
 
 def _meter(dialect: Name, limit: int | None, spoken_of: int, azure: type[_Counter]) -> _Meter:

@@ -123,7 +123,8 @@ async def test_ten_tenths_are_a_whole(clock: Clock) -> None:
     tasks = await start(clock, 1, woken=[])
     for _ in range(10):
         clock.advance(0.1)
-    assert await tasks[0]
+    await clock.settle()
+    assert tasks[0].done()
 
 
 async def test_no_time_and_less_is_a_turn(clock: Clock) -> None:
@@ -138,6 +139,7 @@ async def test_cancelled_ends_a_sleep(clock: Clock, seconds: float) -> None:
     cancelled.set()
     assert await task is False
     assert await clock.sleep(seconds, cancelled=cancelled) is False
+    assert await clock.sleep(0, cancelled=cancelled) is False
 
 
 async def test_time_that_passes_before_cancelled_counts(clock: Clock) -> None:
@@ -231,10 +233,22 @@ def test_a_closed_loop_keeps_nobody_from_advancing(clock: Clock) -> None:
     sleeping.close()
 
 
+def test_who_is_woken_and_does_not_go_on_is_waited_for(clock: Clock) -> None:
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(clock.sleep(10))
+    loop.run_until_complete(clock.settle(sleepers=1))
+    clock.advance(10)
+    with pytest.raises(TimeoutError, match="0 sleep on the clock, not 0, and 1 are woken"):
+        clock.wait_for_sleepers(0, timeout_s=0.01)
+    assert loop.run_until_complete(task)
+    assert clock.wait_for_sleepers(0) is None
+    loop.close()
+
+
 def test_that_nobody_comes_to_sleep_is_said(clock: Clock) -> None:
-    with pytest.raises(TimeoutError, match="0 sleep on the clock, not 1"):
+    with pytest.raises(TimeoutError, match="0 sleep on the clock, not 1, and 0 are woken"):
         clock.wait_for_sleepers(timeout_s=0.01)
-    with pytest.raises(TimeoutError, match="0 sleep on the clock, not 1"):
+    with pytest.raises(TimeoutError, match="0 sleep on the clock, not 1, and 0 are woken"):
         asyncio.run(clock.settle(sleepers=1, timeout_s=0.01))
 
 
