@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mockserver import faults as fault
-    from mockserver.replies import reply
-    from mockserver.scripts import ScriptError, script
+    from mockserver.scripting.reading import ScriptError, script
+    from mockserver.scripting.replies import reply
     from mockserver.server import MockServer
 
 __all__ = ["MockServer", "ScriptError", "fault", "reply", "script"]
@@ -18,10 +18,10 @@ __all__ = ["MockServer", "ScriptError", "fault", "reply", "script"]
 # loaded at first use: merely importing this package must not import aiohttp
 _HOMES = {
     "MockServer": "server",
-    "ScriptError": "scripts",
+    "ScriptError": "scripting.reading",
     "fault": "faults",
-    "reply": "replies",
-    "script": "scripts",
+    "reply": "scripting.replies",
+    "script": "scripting.reading",
 }
 
 

@@ -1,43 +1,52 @@
-"""The web application: every route on one screen."""
+"""The web application: every surface, and where it is served, on one screen."""
+
+from collections.abc import Iterator
 
 from aiohttp import hdrs, web
 from aiohttp.http import SERVER_SOFTWARE
 
 from mockserver.admin import Admin
+from mockserver.dialects import Dialect
 from mockserver.dialects.azure import Azure
 from mockserver.dialects.openai import OpenAI
 from mockserver.pipeline import Pipeline, Route
-from mockserver.surfaces.chat import Chat
-from mockserver.surfaces.embeddings import Embeddings
-from mockserver.surfaces.models import Models
+from mockserver.surfaces import Operation, Place, chat, embeddings, models
 
-OPENAI, AZURE = OpenAI(), Azure()
-CHAT, EMBEDDINGS, MODELS = Chat(), Embeddings(), Models()
+# order matters where paths overlap: the first that fits is taken
+SURFACES = (chat, embeddings, models)
 
-ROUTES = (
-    Route("POST", "/v1/chat/completions", OPENAI, CHAT),
-    Route("POST", "/v1/embeddings", OPENAI, EMBEDDINGS),
-    Route("GET", "/v1/models", OPENAI, MODELS),
-    Route("GET", "/v1/models/{model:.+}", OPENAI, MODELS),
-    Route("POST", "/openai/deployments/{deployment}/chat/completions", AZURE, CHAT),
-    Route("POST", "/openai/deployments/{deployment}/embeddings", AZURE, EMBEDDINGS),
-    Route("GET", "/openai/models", AZURE, MODELS),
-    Route("GET", "/openai/models/{model:.+}", AZURE, MODELS),
-    Route("POST", "/openai/v1/chat/completions", AZURE, CHAT),
-    Route("POST", "/openai/v1/embeddings", AZURE, EMBEDDINGS),
-    Route("GET", "/openai/v1/models", AZURE, MODELS),
-    Route("GET", "/openai/v1/models/{model:.+}", AZURE, MODELS),
-)
+PLACES: dict[Place, tuple[str, Dialect]] = {
+    "openai": ("/v1", OpenAI()),
+    "azure_v1": ("/openai/v1", Azure()),
+    "deployment": ("/openai/deployments/{deployment}", Azure()),
+    "resource": ("/openai", Azure()),
+}
+
+
+def operations() -> Iterator[Operation]:
+    """Everything that is served."""
+    for surface in SURFACES:
+        yield from surface.OPERATIONS
+
+
+def routes() -> Iterator[Route]:
+    """Everything that is served, at every place."""
+    for place, (root, dialect) in PLACES.items():
+        for operation in operations():
+            if place in operation.places:
+                yield Route(root + operation.path, dialect, place, operation)
 
 
 def create_app(pipeline: Pipeline) -> web.Application:
     """The application that answers by `pipeline`."""
-    app = web.Application(client_max_size=pipeline.settings.body_limit)
+    app = web.Application(client_max_size=pipeline.state.settings.body_limit)
     app.on_response_prepare.append(_unsigned)
-    app.router.add_routes(Admin(pipeline).routes())
-    for route in ROUTES:
-        app.router.add_route(route.method, route.path, pipeline.serve(route))
-        app.router.add_route("*", route.path, pipeline.refuse_method(route.dialect))
+    app.router.add_routes(Admin(pipeline.state).routes())
+    served = list(routes())
+    for route in served:
+        app.router.add_route(route.operation.method, route.path, pipeline.serve(route))
+    for path, dialect in {route.path: route.dialect for route in served}.items():
+        app.router.add_route("*", path, pipeline.refuse_method(dialect))
     app.router.add_route("*", "/{path:.*}", pipeline.refuse_path)
     return app
 

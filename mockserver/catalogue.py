@@ -8,7 +8,9 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-Kind = Literal["chat", "reasoning", "completion", "embeddings"]
+Kind = Literal[
+    "chat", "reasoning", "completion", "embeddings", "moderation", "image", "speech", "transcription", "realtime"
+]
 
 # what may follow a family's name: a dated or numbered version, perhaps its preview, or the id of a fine-tuned model
 _VERSION = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{4})(-preview)?|-latest|:\S+")
@@ -22,15 +24,10 @@ class Model:
     family: str
     kind: Kind
     snapshot: str
-    window: int
+    window: int = 0
     output: int = 0
     dimensions: int = 0
     fixed: bool = False
-
-    @property
-    def surface(self) -> str:
-        """The surface that this model serves."""
-        return {"chat": "chat", "reasoning": "chat", "completion": "completions"}.get(self.kind, "embeddings")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +104,7 @@ def _models() -> dict[str, Model]:
     return {
         name: Model(name=name, family=name, kind=kind, **facts)
         for kind in kinds
-        for name, facts in _table()[kind].items()
+        for name, facts in _table().get(kind, {}).items()
     }
 
 

@@ -28,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             host=options.host,
             script=options.script or (),
             seed=options.seed,
+            lenient=options.lenient,
             deployments=dict(options.deployment) or None,
             api_keys=options.api_key,
         )
@@ -60,7 +61,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=_port, default=8080, help="port, 0 for any that is free (default: %(default)s)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--script", metavar="FILE.yaml", help="steps to take, in order")
-    parser.add_argument("--seed", type=int, default=0, help="seed of what is generated (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=int, help="seed of what is generated; with one, the same request gets the same bytes"
+    )
+    parser.add_argument(
+        "--lenient", action="store_true", help="answer also for ids, names and values that somebody made up"
+    )
     parser.add_argument(
         "--deployment",
         metavar="NAME=MODEL",

@@ -13,10 +13,12 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from mockserver.app import create_app
-from mockserver.journal import Exchange, Journal
-from mockserver.pipeline import Pipeline, Settings
-from mockserver.scripts import Script, script
-from mockserver.steps import Step
+from mockserver.clock import Clock
+from mockserver.pipeline import Pipeline
+from mockserver.scripting.reading import Written, script
+from mockserver.scripting.steps import Step
+from mockserver.state import Settings, State
+from mockserver.truth.journal import Exchange
 
 _GRACE_S = 0.5  # for requests under way when the server stops
 
@@ -24,10 +26,11 @@ _GRACE_S = 0.5  # for requests under way when the server stops
 class MockServer:
     """A fake OpenAI and Azure OpenAI on a port of its own, from `with` or `async with` to its end.
 
-    `script` is a list of steps or the path of a YAML file. With `deployments`, other Azure deployments do not exist;
-    without, any name does. With `api_keys`, other keys are refused; without, any key passes. `now` is the clock that
-    `created` reads. OSError if the port is taken, ScriptError if the file is no script, RuntimeError where a server
-    is started that runs.
+    `script` is a list of steps or the path of a YAML file. With a `seed`, the same request gets the same bytes from any
+    server. With `deployments`, other Azure deployments do not exist; without, any name does. With `api_keys`, other
+    keys are refused; without, any key passes. `lenient` answers for ids and values that somebody made up. `now` is the
+    clock that the server's own reads. OSError if the port is taken, ScriptError if the file is no script, RuntimeError
+    where a server is started that runs.
     """
 
     def __init__(
@@ -36,16 +39,16 @@ class MockServer:
         port: int = 0,
         host: str = "127.0.0.1",
         script: Sequence[Step] | str | Path = (),
-        seed: int = 0,
+        seed: int | None = None,
         deployments: Mapping[str, str] | None = None,
         api_keys: Iterable[str] = (),
+        lenient: bool = False,
         now: Callable[[], float] = time.time,
     ) -> None:
-        settings = Settings(seed=seed, deployments=deployments, api_keys=frozenset(api_keys), now=now)
-        self._initial = _steps(script)
-        self._script = Script(self._initial)
-        self._journal = Journal()
-        self._settings = settings
+        settings = Settings(seed=seed, deployments=deployments, api_keys=frozenset(api_keys), lenient=lenient, now=now)
+        self._state = State(settings)
+        written = _written(script)
+        self._state.script.replace(written.steps, seed=(seed or 0) if written.seed is None else written.seed)
         self._host, self._wanted_port = host, port
         self._port: int | None = None
         self._running: _InLoop | _InThread | None = None
@@ -81,11 +84,16 @@ class MockServer:
     @property
     def journal(self) -> Sequence[Exchange]:
         """What has been asked and answered."""
-        return self._journal
+        return self._state.journal
+
+    @property
+    def clock(self) -> Clock:
+        """The time in which the server lives; `clock.stop()` makes it virtual."""
+        return self._state.clock
 
     def script(self, *steps: Step) -> None:
         """Append steps; they are taken in order, one a request, and afterwards replies are generated again."""
-        self._script.extend(steps)
+        self._state.script.extend(steps)
 
     @property
     def script_left(self) -> list[Step]:
@@ -93,12 +101,11 @@ class MockServer:
 
         Nothing fails for them: a test that wants its script used up asserts `not mockserver.script_left`.
         """
-        return self._script.left()
+        return self._state.script.left()
 
     def reset(self) -> None:
-        """Forget the journal and all steps, those from the start included."""
-        self._script.clear()
-        self._journal.clear()
+        """Forget the journal, what was uploaded and all steps, those from the start included."""
+        self._state.reset()
 
     def _check_idle(self) -> None:
         if self._running is not None:
@@ -142,7 +149,7 @@ class _InLoop:
 
     async def start(self) -> None:
         server = self._server
-        self._pipeline = Pipeline(server._settings, server._script, server._journal)  # noqa: SLF001 - its own half
+        self._pipeline = Pipeline(server._state)  # noqa: SLF001 - its own half
         self._runner = web.AppRunner(
             create_app(self._pipeline),
             access_log=None,
@@ -209,5 +216,5 @@ def _is_ours(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
-def _steps(source: Sequence[Step] | str | Path) -> tuple[Step, ...]:
-    return script(source) if isinstance(source, str | Path) else tuple(source)
+def _written(source: Sequence[Step] | str | Path) -> Written:
+    return script(source) if isinstance(source, str | Path) else Written(tuple(source))

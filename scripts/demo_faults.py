@@ -18,7 +18,7 @@ FAULTS: dict[str, list[dict[str, Any]]] = {
     "503 for good": [{"fault": "server_error", "status": 503, "times": "forever"}],
     "no answer once": [{"fault": "hang"}],
     "malformed JSON": [{"fault": "malformed_json"}],
-    "reply cut off": [{"fault": "cut_stream", "after_frames": 2, "how": "eof"}],
+    "reply cut off": [{"fault": "cut", "at": {"frame": 2}, "how": "eof"}],
 }
 
 
@@ -61,7 +61,7 @@ class Witness:
     def _script(self, steps: list[dict[str, Any]]) -> None:
         data = json.dumps({"steps": steps}).encode()
         headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(f"{self._server}/__admin/script", data=data, headers=headers, method="PUT")
+        request = urllib.request.Request(f"{self._server}/__admin/script", data=data, headers=headers, method="POST")
         try:
             with urllib.request.urlopen(request, timeout=5):
                 pass

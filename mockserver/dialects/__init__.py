@@ -4,10 +4,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from mockserver.answers import Answer, framed
 from mockserver.calls import Call
-from mockserver.generation import Dice
+from mockserver.generating.dice import Dice
 from mockserver.problems import Problem
-from mockserver.wire import Answer
 
 Payload = dict[str, Any]
 
@@ -46,7 +46,7 @@ class Dialect(ABC):
         """The 429 of a spent quota; `limit` is "requests" or "tokens"."""
 
     @abstractmethod
-    def quota_exceeded(self, call: Call) -> Problem:
+    def insufficient_quota(self, call: Call) -> Problem:
         """The 429 of a quota that no waiting for a minute restores."""
 
     @abstractmethod
@@ -78,15 +78,21 @@ class Dialect(ABC):
         """A chat stream as this API spells it, `[DONE]` included."""
 
     @abstractmethod
+    def event_frames(self, call: Call, events: Sequence[tuple[str, Payload]]) -> tuple[bytes, ...]:
+        """A stream whose events have names, as this API spells it."""
+
+    @abstractmethod
     def request_id(self, dice: Dice) -> str:
         """A request id."""
 
     @abstractmethod
-    def annotate(self, payload: Payload) -> Payload:
-        """A chat completion with what this API adds."""
+    def annotate(self, call: Call, payload: Any) -> Any:
+        """A body with what this API adds to those of its surface."""
 
     @abstractmethod
-    def annotate_stream(self, chunks: Sequence[Payload], dice: Dice, *, options: Mapping[str, Any]) -> list[Payload]:
+    def annotate_stream(
+        self, call: Call, chunks: Sequence[Payload], dice: Dice, *, options: Mapping[str, Any]
+    ) -> list[Payload]:
         """The chunks of a chat stream with what this API adds; `options` are the request's `stream_options`."""
 
     def refuse(self, problem: Problem, *, request_id: str, dice: Dice) -> Answer:
@@ -96,7 +102,7 @@ class Dialect(ABC):
         else:
             headers = self.problem_headers(request_id, problem.status, dice)
             body = self.encode({"error": problem.error})
-        return Answer(status=problem.status, headers={**headers, **problem.headers}, frames=(body,))
+        return Answer(status=problem.status, headers={**headers, **problem.headers}, frames=framed([body]))
 
 
 def bearer(headers: Mapping[str, str]) -> str:

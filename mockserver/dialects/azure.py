@@ -13,9 +13,9 @@ from typing_extensions import override
 from mockserver import problems
 from mockserver.calls import Call
 from mockserver.dialects import Dialect, Payload, bearer
-from mockserver.generation import Dice
+from mockserver.generating.dice import Dice
 from mockserver.problems import Problem
-from mockserver.wire import compact, frames_of
+from mockserver.wire import compact, frames_of, named_events
 
 _REGION = "East US 2"
 _REQUESTS_LIMIT = 120
@@ -102,7 +102,7 @@ class Azure(Dialect):
         return _gateway(429, "RateLimitReached", message, headers=headers)
 
     @override
-    def quota_exceeded(self, call: Call) -> Problem:
+    def insufficient_quota(self, call: Call) -> Problem:
         # Azure knows no balance; a day to wait is what it was seen to ask for in public bug reports
         return self.rate_limited(call, retry_after_s=86_400, limit="tokens")
 
@@ -172,19 +172,27 @@ class Azure(Dialect):
         return frames_of(chunks, sort_keys=True)
 
     @override
+    def event_frames(self, call: Call, events: Sequence[tuple[str, Payload]]) -> tuple[bytes, ...]:
+        return named_events(events)
+
+    @override
     def request_id(self, dice: Dice) -> str:
         return dice.uuid()
 
     @override
-    def annotate(self, payload: Payload) -> Payload:
+    def annotate(self, call: Call, payload: Any) -> Any:
         """A filter verdict for the prompt and for each choice; no service tier."""
+        if call.surface != "chat" or "choices" not in payload:
+            return payload
         choices = [{**choice, "content_filter_results": {**_HARMS, **_MATERIAL}} for choice in payload["choices"]]
         annotated = {**payload, "choices": choices, "prompt_filter_results": _PROMPT_FILTER}
         annotated.pop("service_tier", None)
         return dict(_sorted(annotated))
 
     @override
-    def annotate_stream(self, chunks: Sequence[Payload], dice: Dice, *, options: Mapping[str, Any]) -> list[Payload]:
+    def annotate_stream(
+        self, call: Call, chunks: Sequence[Payload], dice: Dice, *, options: Mapping[str, Any]
+    ) -> list[Payload]:
         """The prompt's verdict comes first, in a chunk without choices; then one for each chunk that has content."""
         first = {
             "choices": [],

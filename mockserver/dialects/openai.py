@@ -12,9 +12,9 @@ from typing_extensions import override
 from mockserver import catalogue, problems
 from mockserver.calls import Call
 from mockserver.dialects import Dialect, Payload, bearer
-from mockserver.generation import Dice
+from mockserver.generating.dice import Dice
 from mockserver.problems import Problem
-from mockserver.wire import frames_of, pretty
+from mockserver.wire import frames_of, named_events, pretty
 
 _KEYS_PAGE = "https://platform.openai.com/account/api-keys"
 _LIMITS_PAGE = "https://platform.openai.com/account/rate-limits"
@@ -102,7 +102,7 @@ class OpenAI(Dialect):
         return problems.error(429, message, kind=limit, code="rate_limit_exceeded", headers=headers)
 
     @override
-    def quota_exceeded(self, call: Call) -> Problem:
+    def insufficient_quota(self, call: Call) -> Problem:
         message = (
             "You exceeded your current quota, please check your plan and billing details. For more information on this"
             " error, read the docs: https://platform.openai.com/docs/guides/error-codes/api-errors."
@@ -180,15 +180,21 @@ class OpenAI(Dialect):
         return frames_of(chunks)
 
     @override
+    def event_frames(self, call: Call, events: Sequence[tuple[str, Payload]]) -> tuple[bytes, ...]:
+        return named_events(events)
+
+    @override
     def request_id(self, dice: Dice) -> str:
         return f"req_{dice.hexadecimal(32)}"
 
     @override
-    def annotate(self, payload: Payload) -> Payload:
+    def annotate(self, call: Call, payload: Any) -> Any:
         return payload
 
     @override
-    def annotate_stream(self, chunks: Sequence[Payload], dice: Dice, *, options: Mapping[str, Any]) -> list[Payload]:
+    def annotate_stream(
+        self, call: Call, chunks: Sequence[Payload], dice: Dice, *, options: Mapping[str, Any]
+    ) -> list[Payload]:
         """Padding of random length hides how long each token is, unless the request declines it."""
         if options.get("include_obfuscation") is False:
             return list(chunks)

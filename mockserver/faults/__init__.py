@@ -10,37 +10,50 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mockserver.faults.registry import REGISTRY
-from mockserver.steps import Step
-
 if TYPE_CHECKING:
     # for type checkers and editors only: at run time every module of this folder is loaded by itself
     from mockserver.faults.connections import *  # noqa: F403
+    from mockserver.faults.registry import Effect, Kind
     from mockserver.faults.responses import *  # noqa: F403
     from mockserver.faults.streams import *  # noqa: F403
+    from mockserver.scripting.steps import Step
 
 
 def names() -> list[str]:
     """Every fault there is, sorted."""
-    return sorted(_loaded())
+    return sorted(kinds())
 
 
-def make(name: str, **options: Any) -> Step:
-    """A step with the fault called `name`; KeyError if there is none, ValueError for a value it cannot take."""
-    return _loaded()[name](**options)
+def kinds() -> "dict[str, Kind]":
+    """Every fault there is, by name: where it acts and what it takes."""
+    from mockserver.faults.registry import REGISTRY
 
-
-def _loaded() -> dict[str, Callable[..., Step]]:
     for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
         importlib.import_module(f"{__name__}.{module.name}")
     return REGISTRY
 
 
-def __getattr__(name: str) -> Callable[..., Step]:
-    if name.startswith("_") or name not in _loaded():
+def make(name: str, **options: Any) -> "Step":
+    """A step with the fault called `name`; KeyError if there is none, ValueError for a value it cannot take."""
+    step: Step = _maker_of_steps(name)(**options)
+    return step
+
+
+def maker(name: str) -> "Callable[..., Effect]":
+    """The function behind a fault, whose signature says what it takes."""
+    return kinds()[name].make
+
+
+def _maker_of_steps(name: str) -> Any:
+    return getattr(importlib.import_module(kinds()[name].make.__module__), name)
+
+
+def __getattr__(name: str) -> "Callable[..., Step]":
+    if name.startswith("_") or name not in kinds():
         raise AttributeError(f"there is no fault {name!r}; there are {', '.join(names())}" if name[0] != "_" else name)
-    return REGISTRY[name]
+    step: Callable[..., Step] = _maker_of_steps(name)
+    return step
 
 
 def __dir__() -> list[str]:
-    return ["make", "names", *names()]
+    return ["kinds", "make", "maker", "names", *names()]

@@ -1,32 +1,29 @@
-"""Faults of a body on its way: streams, and other bodies, that break off."""
+"""Faults of streams, addressed by frame and byte or by landmark."""
 
 from dataclasses import replace
-from typing import Annotated
+from typing import Literal
 
+from mockserver.answers import Answer, Frame
+from mockserver.faults.landmarks import At, found
 from mockserver.faults.registry import Effect, register
-from mockserver.options import within
-from mockserver.steps import Moment
-from mockserver.surfaces import Scripted
-from mockserver.wire import Answer, CutHow
-
-Frames = Annotated[int, within(0, 1_000_000, "a whole number")]
+from mockserver.scripting.steps import Moment
 
 
-@register
-def cut_stream(*, after_frames: Frames = 3, how: CutHow = "reset") -> Effect:
-    """A stream that ends after so many events, any other body in its middle.
+@register("stream")
+def cut(*, at: At = "finish", how: Literal["rst", "fin", "eof"] = "rst") -> Effect:
+    """The stream ends at a frame, a byte or a landmark.
 
-    `how`: "reset" with a RST; "close" with a FIN where more was promised; "eof" as if that were all, so that only what
-    is missing tells (of a stream the finish reason and `[DONE]`).
+    `how`: "rst" with a reset; "fin" closed inside the chunked body; "eof" as if that were all, so that only what is
+    missing tells.
     """
 
     def effect(moment: Moment) -> Answer:
-        answer = moment.normal(Scripted())
-        if answer.streamed:
-            return replace(answer, frames=answer.frames[:after_frames], cut=how)
-        half = answer.body[: len(answer.body) // 2]
-        if how == "eof":
-            return replace(answer, frames=(half,))
-        return replace(answer, frames=(half,), cut=how, full_length=len(answer.body))
+        answer = moment.inner()
+        spot = found(answer.frames, at)
+        head = answer.frames[: spot.frame]
+        if spot.byte:
+            frame = answer.frames[spot.frame]
+            head = (*head, Frame(frame.data[: spot.byte], frame.wait_s))
+        return replace(answer, frames=head, ending="whole" if how == "eof" else how)
 
     return effect

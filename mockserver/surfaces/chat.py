@@ -6,12 +6,11 @@ Bodies as recorded from api.openai.com; what Azure adds is its dialect's.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from typing_extensions import override
-
-from mockserver import catalogue, problems, usage
+from mockserver import catalogue, problems
 from mockserver.calls import Call
 from mockserver.catalogue import Model
-from mockserver.generation import Dice
+from mockserver.generating import usage
+from mockserver.generating.dice import Dice
 from mockserver.parameters import (
     array,
     boolean,
@@ -25,7 +24,7 @@ from mockserver.parameters import (
     require,
     string,
 )
-from mockserver.surfaces import Result, Setting, Surface
+from mockserver.surfaces import Operation, Result, Setting, Spent
 from mockserver.surfaces import tools as toolbox
 from mockserver.surfaces.choices import Choice, choice_of, said
 from mockserver.surfaces.chunks import chunks
@@ -96,36 +95,38 @@ _DETAILS = {
 }
 
 
-class Chat(Surface):
-    """The chat surface."""
+def check(call: Call, model: Model) -> None:
+    """Refuse what the API refuses, first the shape of the request, then what the model lacks."""
+    body = call.body
+    require(body, ["messages"])
+    check_known(body, _KNOWN)
+    if body["messages"] is None:
+        raise problems.invalid_type("messages", "an array of objects", None)
+    check_all(body, _PARAMETERS)
+    toolbox.check_choice_exists(body.get("tool_choice"), body.get("tools") or [])
+    _check_combinations(body)
+    _check_model(body, model)
 
-    name = "chat"
 
-    @override
-    def check(self, call: Call, model: Model) -> None:
-        """Refuse what the API refuses, first the shape of the request, then what the model lacks."""
-        body = call.body
-        require(body, ["messages"])
-        check_known(body, _KNOWN)
-        if body["messages"] is None:
-            raise problems.invalid_type("messages", "an array of objects", None)
-        check_all(body, _PARAMETERS)
-        toolbox.check_choice_exists(body.get("tool_choice"), body.get("tools") or [])
-        _check_combinations(body)
-        _check_model(body, model)
+def estimate(call: Call, model: Model) -> int:
+    """The prompt's tokens, and as many as the reply may have where the request says so."""
+    limit = call.body.get("max_completion_tokens") or call.body.get("max_tokens") or 0
+    prompt_tokens = usage.prompt_tokens(map(billed, call.body["messages"]), model=model.name)
+    return prompt_tokens + limit * (call.body.get("n") or 1)
 
-    @override
-    def result(self, call: Call, setting: Setting) -> Result:
-        """A completion, whole or in chunks."""
-        prompt_tokens = usage.prompt_tokens(map(billed, call.body["messages"]), model=setting.model.name)
-        if prompt_tokens > setting.model.window:
-            raise problems.context_length_exceeded(setting.model.window, prompt_tokens)
-        choices = [choice_of(call, setting, index) for index in range(call.body.get("n") or 1)]
-        completion_tokens = sum(choice.tokens for choice in choices)
-        cost = _usage(prompt_tokens, completion_tokens)
-        if call.stream:
-            return Result(chunks=tuple(_chunks(call, setting, choices, cost)), tokens=cost["total_tokens"])
-        return Result(body=_completion(call, setting, choices, cost), tokens=cost["total_tokens"])
+
+def answer(call: Call, setting: Setting) -> Result:
+    """A completion, whole or in chunks."""
+    prompt_tokens = usage.prompt_tokens(map(billed, call.body["messages"]), model=setting.model.name)
+    if prompt_tokens > setting.model.window:
+        raise problems.context_length_exceeded(setting.model.window, prompt_tokens)
+    choices = [choice_of(call, setting, index) for index in range(call.body.get("n") or 1)]
+    completion_tokens = sum(choice.tokens for choice in choices)
+    cost = _usage(prompt_tokens, completion_tokens)
+    spent = Spent(prompt=prompt_tokens, completion=completion_tokens)
+    if call.stream:
+        return Result(chunks=tuple(_chunks(call, setting, choices, cost)), spent=spent)
+    return Result(body=_completion(call, setting, choices, cost), spent=spent)
 
 
 def _check_combinations(body: Mapping[str, Any]) -> None:
@@ -235,7 +236,7 @@ def _head(call: Call, setting: Setting, kind: str) -> dict[str, Any]:
     return {
         "id": f"chatcmpl-{setting.dice(call, 'completion').token(29)}",
         "object": kind,
-        "created": int(setting.now),
+        "created": setting.created,
         "model": setting.model.snapshot,
     }
 
@@ -257,3 +258,17 @@ def _likely(logprobs: Logprobs | None, tokens: Iterable[bytes] | None, setting: 
     if logprobs is None and setting.model.kind == "reasoning":
         return {}
     return {"logprobs": None if logprobs is None or tokens is None else logprobs.of(tokens)}
+
+
+OPERATIONS = (
+    Operation(
+        method="POST",
+        path="/chat/completions",
+        surface="chat",
+        name="create",
+        answer=answer,
+        check=check,
+        estimate=estimate,
+        kinds=("chat", "reasoning"),
+    ),
+)

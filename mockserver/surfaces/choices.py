@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mockserver import usage
 from mockserver.calls import Call
-from mockserver.generation import Dice, text_about, text_from_results
+from mockserver.generating import usage
+from mockserver.generating.dice import Dice
+from mockserver.generating.prose import text_about, text_from_results
 from mockserver.surfaces import Setting
 from mockserver.surfaces import tools as toolbox
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mockserver import usage
+from mockserver.generating import usage
 from mockserver.surfaces.choices import Choice
 
 Delta = dict[str, Any]

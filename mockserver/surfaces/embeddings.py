@@ -9,14 +9,13 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from typing_extensions import override
-
-from mockserver import problems, usage
+from mockserver import problems
 from mockserver.calls import Call
 from mockserver.catalogue import Model
-from mockserver.generation import vector_for
+from mockserver.generating import usage
+from mockserver.generating.vectors import vector_for
 from mockserver.parameters import check_all, check_known, integer, one_of, require, string
-from mockserver.surfaces import Result, Setting, Surface
+from mockserver.surfaces import Operation, Result, Setting, Spent
 
 _PARAMETERS = {
     "encoding_format": one_of("float", "base64"),
@@ -28,34 +27,33 @@ _KNOWN = frozenset({"model", "input", *_PARAMETERS})
 _MOST_INPUTS = 2048
 
 
-class Embeddings(Surface):
-    """The embeddings surface."""
+def check(call: Call, model: Model) -> None:
+    """Refuse what the API refuses."""
+    require(call.body, ["input"])
+    check_known(call.body, _KNOWN)
+    _check_input(call.body["input"])
+    check_all(call.body, _PARAMETERS)
+    _check_dimensions(call.body.get("dimensions"), model)
 
-    name = "embeddings"
 
-    @override
-    def check(self, call: Call, model: Model) -> None:
-        """Refuse what the API refuses."""
-        require(call.body, ["input"])
-        check_known(call.body, _KNOWN)
-        _check_input(call.body["input"])
-        check_all(call.body, _PARAMETERS)
-        _check_dimensions(call.body.get("dimensions"), model)
+def estimate(call: Call, model: Model) -> int:
+    """The tokens of all inputs."""
+    return sum(_tokens(one, model.name) for one in _inputs(call.body["input"]))
 
-    @override
-    def result(self, call: Call, setting: Setting) -> Result:
-        """One vector an input, in its order."""
-        inputs = _inputs(call.body["input"])
-        counts = [_tokens(one, setting.model.name) for one in inputs]
-        _check_length(max(counts), setting.model)
-        encode = _base64 if call.body.get("encoding_format") == "base64" else list
-        data = [
-            {"object": "embedding", "index": index, "embedding": encode(_vector(one, call, setting))}
-            for index, one in enumerate(inputs)
-        ]
-        cost = {"prompt_tokens": sum(counts), "total_tokens": sum(counts)}
-        body = {"object": "list", "data": data, "model": setting.model.snapshot, "usage": cost}
-        return Result(body=body, tokens=sum(counts))
+
+def answer(call: Call, setting: Setting) -> Result:
+    """One vector an input, in its order."""
+    inputs = _inputs(call.body["input"])
+    counts = [_tokens(one, setting.model.name) for one in inputs]
+    _check_length(max(counts), setting.model)
+    encode = _base64 if call.body.get("encoding_format") == "base64" else list
+    data = [
+        {"object": "embedding", "index": index, "embedding": encode(_vector(one, call, setting))}
+        for index, one in enumerate(inputs)
+    ]
+    cost = {"prompt_tokens": sum(counts), "total_tokens": sum(counts)}
+    body = {"object": "list", "data": data, "model": setting.model.snapshot, "usage": cost}
+    return Result(body=body, spent=Spent(prompt=sum(counts)))
 
 
 def _check_input(value: Any) -> None:
@@ -122,3 +120,17 @@ def _base64(vector: Sequence[float]) -> str:
     if sys.byteorder == "big":
         numbers.byteswap()
     return base64.b64encode(numbers.tobytes()).decode()
+
+
+OPERATIONS = (
+    Operation(
+        method="POST",
+        path="/embeddings",
+        surface="embeddings",
+        name="create",
+        answer=answer,
+        check=check,
+        estimate=estimate,
+        kinds=("embeddings",),
+    ),
+)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mockserver.generation import Dice
+from mockserver.generating.dice import Dice
 
 # what else might have been said: enough for twenty alternatives
 _USUAL = [

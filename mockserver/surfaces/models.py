@@ -6,31 +6,19 @@ of Azure/azure-rest-api-specs, stable/2024-10-21, `get_models.json`.
 
 from typing import Any
 
-from typing_extensions import override
-
 from mockserver import catalogue
 from mockserver.calls import Call
-from mockserver.catalogue import Model
-from mockserver.surfaces import Result, Setting, Surface
+from mockserver.surfaces import Operation, Place, Result, Setting
 
 _CREATED = 1_715_367_049  # a time for all of them: the server plays names, not histories
 
 
-class Models(Surface):
-    """The models surface."""
-
-    name = "models"
-
-    @override
-    def check(self, call: Call, model: Model) -> None:
-        """Nothing in such a request can be wrong but the name."""
-
-    @override
-    def result(self, call: Call, setting: Setting) -> Result:
-        describe = _on_azure if call.dialect == "azure" and not call.path.startswith("/openai/v1/") else _on_openai
-        if call.model:
-            return Result(body=describe(call.model))
-        return Result(body={"object": "list", "data": [describe(name) for name in catalogue.names()]})
+def answer(call: Call, _setting: Setting) -> Result:
+    """Every model, or the one that the path names."""
+    describe = _on_azure if call.dialect == "azure" and not call.path.startswith("/openai/v1/") else _on_openai
+    if call.model:
+        return Result(body=describe(call.model))
+    return Result(body={"object": "list", "data": [describe(name) for name in catalogue.names()]})
 
 
 def _on_openai(name: str) -> dict[str, Any]:
@@ -56,3 +44,19 @@ def _on_azure(name: str) -> dict[str, Any]:
         "created_at": _CREATED,
         "object": "model",
     }
+
+
+_PLACES: tuple[Place, ...] = ("openai", "resource", "azure_v1")
+
+OPERATIONS = (
+    Operation(method="GET", path="/models", surface="models", name="list", answer=answer, places=_PLACES, model=None),
+    Operation(
+        method="GET",
+        path="/models/{model:.+}",
+        surface="models",
+        name="retrieve",
+        answer=answer,
+        places=_PLACES,
+        model="path",
+    ),
+)

@@ -10,9 +10,10 @@ from typing import Any
 import jsonschema_rs
 
 from mockserver import problems
-from mockserver.generation import Dice, text_about, words_of
+from mockserver.generating.dice import Dice
+from mockserver.generating.prose import text_about, words_of
+from mockserver.generating.schemas import Unsatisfiable, conforming
 from mockserver.parameters import boolean, check_all, either, obj, one_of, require, string
-from mockserver.schemas import Unsatisfiable, conforming
 from mockserver.surfaces.messages import check_name
 
 Tool = dict[str, Any]

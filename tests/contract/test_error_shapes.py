@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from mockserver import MockServer, fault
-from mockserver.steps import Step
+from mockserver.scripting.steps import Step
 
 RECORDINGS = Path(__file__).parents[3] / "shared" / "data" / "error_shapes.jsonl"
 KEY = "a-key-like-any-other"
@@ -67,7 +67,7 @@ class Recording:
         if error.get("code") == "content_filter":
             return [fault.content_filtered()]
         if error.get("code") == "insufficient_quota":
-            return [fault.quota_exceeded()]
+            return [fault.insufficient_quota()]
         if self.status == 429:
             return [fault.rate_limited(limit="requests" if error.get("type") == "requests" else "tokens")]
         return [fault.server_error(status=self.status)] if self.status >= 500 else []

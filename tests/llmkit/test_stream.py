@@ -135,7 +135,7 @@ def test_done_without_finish_reason_is_a_truncation(caller: Open, raw: RawServer
 def test_a_cut_stream_is_an_error_that_keeps_the_text(
     caller: Open, mockserver: MockServer, how: Literal["reset", "close", "eof"]
 ) -> None:
-    mockserver.script(fault.cut_stream(after_frames=4, how=how))
+    mockserver.script(fault.cut(at={"frame": 4}, how=how))
     seen: list[StreamEvent] = []
     with pytest.raises((StreamTruncated, ConnectionFailed)) as caught:
         caller(mockserver.openai_url).stream(seen)

@@ -8,7 +8,7 @@ import pytest
 from mockserver import MockServer, reply
 from tests.mockserver.asking import CHAT, chat
 
-STEPS = [{"fault": "rate_limited", "retry_after_s": 1, "times": 2}, {"reply": "Hello", "when": {"surface": "chat"}}]
+STEPS = [{"fault": "rate_limited", "retry_after_s": 1, "times": 2}, {"reply": "Hello", "match": {"surface": "chat"}}]
 
 
 def test_a_script_is_put_appended_to_and_deleted(http: httpx.Client) -> None:
@@ -66,7 +66,7 @@ def test_reset_forgets_both(mockserver: MockServer, http: httpx.Client) -> None:
         ),
         ([{"reply": "x", "delay_s": 10**400}], "request body, [0].delay_s: delay_s is 1000"),
         ([{"reply": {"embedding": [1e308]}}], "request body, [0].reply.embedding: embedding is [1e+308]; it takes"),
-        ([{"reply": "x", "when": {"model": 5}}], "request body, [0].when.model: model is 5; it takes a text"),
+        ([{"reply": "x", "match": {"model": 5}}], "request body, [0].match.model: model is 5; it takes a text"),
         ({"stps": []}, "request body, stps: unknown key 'stps'; did you mean 'steps'?"),
         (5, "request body: a script is a mapping with `steps:`, not 5"),
     ],

@@ -12,9 +12,9 @@ import pytest
 
 from mockserver import MockServer, fault, faults, reply
 from mockserver.faults.registry import REGISTRY, Effect, register
-from mockserver.steps import Moment
+from mockserver.scripting.steps import Moment
 from mockserver.surfaces import Scripted
-from mockserver.wire import Answer
+from mockserver.answers import Answer
 from tests.mockserver.asking import AZURE_CHAT, CHAT, EMBEDDINGS, chat, user
 from tests.mockserver.conftest import KEY, Serve
 
@@ -90,12 +90,12 @@ class TestFailures:
         assert "Azure support request" in http.post(AZURE_CHAT, json=chat()).json()["error"]["message"]
 
     def test_a_spent_quota_on_openai(self, mockserver: MockServer, http: httpx.Client) -> None:
-        mockserver.script(fault.quota_exceeded())
+        mockserver.script(fault.insufficient_quota())
         error = http.post(CHAT, json=chat()).json()["error"]
         assert (error["type"], error["code"]) == ("insufficient_quota", "insufficient_quota")
 
     def test_a_spent_quota_on_azure_asks_for_a_day(self, mockserver: MockServer, http: httpx.Client) -> None:
-        mockserver.script(fault.quota_exceeded())
+        mockserver.script(fault.insufficient_quota())
         assert http.post(AZURE_CHAT, json=chat()).headers["retry-after"] == "86400"
 
     def test_azures_filter_refuses_a_prompt(self, mockserver: MockServer, http: httpx.Client) -> None:
@@ -137,7 +137,7 @@ class TestBodies:
 
     @pytest.mark.parametrize("how", ["reset", "close"])
     def test_a_cut_stream_delivers_its_frames_first(self, mockserver: MockServer, how: Any) -> None:
-        mockserver.script(fault.cut_stream(after_frames=3, how=how))
+        mockserver.script(fault.cut(at={"frame": 3}, how=how))
         received, was_reset = raw_reply(mockserver, chat(stream=True))
         assert received.count(b"data: ") == 3
         assert was_reset == (how == "reset")
@@ -145,14 +145,14 @@ class TestBodies:
         assert mockserver.journal[0].frames == 3
 
     def test_at_eof_the_chunked_body_ends_cleanly(self, mockserver: MockServer) -> None:
-        mockserver.script(fault.cut_stream(after_frames=2, how="eof"))
+        mockserver.script(fault.cut(at={"frame": 2}, how="eof"))
         received, was_reset = raw_reply(mockserver, chat(stream=True))
         assert received.endswith(b"0\r\n\r\n")
         assert not was_reset
         assert b"[DONE]" not in received
 
     def test_nothing_but_headers_may_come(self, mockserver: MockServer) -> None:
-        mockserver.script(fault.cut_stream(after_frames=0, how="close"))
+        mockserver.script(fault.cut(at={"frame": 0}, how="fin"))
         received, _ = raw_reply(mockserver, chat(stream=True))
         assert received.startswith(b"HTTP/1.1 200")
         assert b"data: " not in received
@@ -175,7 +175,7 @@ class TestBodies:
 
     @pytest.mark.parametrize("how", ["reset", "close"])
     def test_the_sdk_calls_it_a_connection_error(self, mockserver: MockServer, client: openai.OpenAI, how: Any) -> None:
-        mockserver.script(fault.cut_stream(after_frames=4, how=how))
+        mockserver.script(fault.cut(at={"frame": 4}, how=how))
         stream = client.chat.completions.create(model="gpt-4o", messages=user(), stream=True)
         with pytest.raises(openai.APIConnectionError):
             list(stream)

@@ -7,13 +7,13 @@ import httpx
 import pytest
 
 from mockserver import MockServer, reply
-from mockserver.journal import HIDDEN, Journal, hidden
+from mockserver.truth.journal import HIDDEN, Journal, hidden
 from tests.mockserver.asking import AZURE_CHAT, CHAT, chat, user
 from tests.mockserver.conftest import KEY
 
 
 def test_an_exchange_tells_what_was_asked_and_answered(mockserver: MockServer, http: httpx.Client) -> None:
-    mockserver.script(reply("hi").when(surface="embeddings"))
+    mockserver.script(reply("hi").match(surface="embeddings"))
     http.post(AZURE_CHAT, json=chat(stream=True))
     (exchange,) = mockserver.journal
     assert (exchange.method, exchange.path) == ("POST", "/openai/deployments/chat/chat/completions")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver import MockServer, reply
-from mockserver.generation import Dice
+from mockserver.generating.dice import Dice
 from mockserver.surfaces.logprobs import Logprobs
 from tests.mockserver.asking import AZURE_CHAT, CHAT, WEATHER, chat, user
 

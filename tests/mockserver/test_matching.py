@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.calls import Call
-from mockserver.matching import Condition, at_path
+from mockserver.scripting.matching import Condition, at_path
 
 CALL = Call(
     number=1,

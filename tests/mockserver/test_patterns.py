@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from mockserver.generation import Dice
-from mockserver.patterns import Unsupported, matching
+from mockserver.generating.dice import Dice
+from mockserver.generating.patterns import Unsupported, matching
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockserver.generation import Dice
-from mockserver.schemas import Unsatisfiable, conforming
+from mockserver.generating.dice import Dice
+from mockserver.generating.schemas import Unsatisfiable, conforming
 
 PROMPT = "Ada Lovelace, 36, wrote to shipping about parcel 42 on the red dragon"
 

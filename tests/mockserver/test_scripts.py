@@ -11,9 +11,10 @@ import httpx
 import pytest
 
 from mockserver import MockServer, ScriptError, fault, reply, script
-from mockserver.options import BadOption
-from mockserver.scripts import Script, from_data, from_yaml
-from mockserver.steps import Step
+from mockserver.scripting.options import BadOption
+from mockserver.scripting.reading import from_data, from_yaml
+from mockserver.scripting.script import Script
+from mockserver.scripting.steps import Step
 from tests.mockserver.asking import CHAT, EMBEDDINGS, chat, user
 from tests.mockserver.conftest import KEY, Serve
 
@@ -36,7 +37,7 @@ def test_forever_never_ends(mockserver: MockServer, http: httpx.Client) -> None:
 
 
 def test_a_step_that_does_not_match_waits_and_the_journal_says_why(mockserver: MockServer, http: httpx.Client) -> None:
-    mockserver.script(reply("for mini").when(model="gpt-4o-mini"), reply("for all"))
+    mockserver.script(reply("for mini").match(model="gpt-4o-mini"), reply("for all"))
     assert said(http) == "for all"
     assert said(http, model="gpt-4o-mini") == "for mini"
     assert mockserver.journal[0].misses == ("step 1 (reply): model is 'gpt-4o', not 'gpt-4o-mini'",)
@@ -150,7 +151,7 @@ def test_a_reply_that_could_not_be_sent_is_refused(wrong: Any, message: str) -> 
 )
 def test_a_condition_that_could_not_be_met_is_refused(wrong: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        reply("x").when(**wrong)
+        reply("x").match(**wrong)
 
 
 def test_a_refusal_names_its_option_and_pickles() -> None:
@@ -181,10 +182,10 @@ def test_what_a_step_says_is_out_of_reach_of_its_maker(mockserver: MockServer, h
 
 STEPS: list[Step] = [
     fault.rate_limited(retry_after_s=1).times(2),
-    fault.cut_stream(after_frames=5, how="eof").when(stream=True, model="gpt-*"),
+    fault.cut(at={"frame": 5}, how="eof").match(stream=True, model="gpt-*"),
     reply("Hello"),
-    reply(tool_calls=[{"name": "f", "arguments": {"a": 1}}]).when(body={"messages[0].role": "user"}),
-    reply(json={"a": None}, delay_s=0.5).when(header={"x-test": "1"}, path="/v1/*").times("forever"),
+    reply(tool_calls=[{"name": "f", "arguments": {"a": 1}}]).match(body={"messages[0].role": "user"}),
+    reply(json={"a": None}, delay_s=0.5).match(header={"x-test": "1"}, path="/v1/*").times("forever"),
 ]
 
 

@@ -81,12 +81,12 @@ def test_a_server_that_could_not_start_may_try_again(serve: Serve) -> None:
 
 
 def test_what_is_left_of_the_script_can_be_asked_for(mockserver: MockServer, http: httpx.Client) -> None:
-    mockserver.script(reply("one"), reply("two").times(3), reply("for embeddings").when(surface="embeddings"))
+    mockserver.script(reply("one"), reply("two").times(3), reply("for embeddings").match(surface="embeddings"))
     for _ in range(2):
         http.post(CHAT, json=chat())
     assert [step.spec() for step in mockserver.script_left] == [
         {"reply": "two", "times": 2},
-        {"reply": "for embeddings", "when": {"surface": "embeddings"}},
+        {"reply": "for embeddings", "match": {"surface": "embeddings"}},
     ]
 
 

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver import MockServer, fault, reply
-from mockserver.journal import Exchange
-from mockserver.steps import Step
+from mockserver.truth.journal import Exchange
+from mockserver.scripting.steps import Step
 from mockserver.wire import parse_json
 from tests.mockserver.asking import AZURE_CHAT, CHAT, chat
 from tests.mockserver.conftest import KEY, Serve

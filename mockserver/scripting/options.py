@@ -80,7 +80,7 @@ def check(make: Callable[..., Any], given: Mapping[str, Any]) -> None:
 def demand(name: str, hint: Any, value: Any, *, option: str = "") -> None:
     """Refuse a value that `hint` does not allow; `name` is what the message calls it, `option` where it belongs."""
     if not _fits(hint, value):
-        takes = " or ".join(_in_words(hint))
+        takes = " or ".join(in_words(hint))
         raise BadOption(option or name, f"{name} is {shown(value)}; it takes {takes}{_advice(hint, value)}")
 
 
@@ -105,13 +105,13 @@ def _fits(hint: Any, value: Any) -> bool:
     return isinstance(value, int | float if hint is float else kind or hint)
 
 
-def _in_words(hint: Any) -> list[str]:
+def in_words(hint: Any) -> list[str]:
     """What `hint` allows, one by one; that an option may be left out goes without saying."""
     kind = typing.get_origin(hint)
     if kind is Annotated:
         return [rule.takes for rule in typing.get_args(hint)[1:]]
     if kind in (Union, types.UnionType):
-        return [words for each in typing.get_args(hint) for words in _in_words(each)]
+        return [words for each in typing.get_args(hint) for words in in_words(each)]
     if kind is Literal:
         return [repr(each) for each in typing.get_args(hint)]
     words = {float: "a number", int: "a whole number", str: "a text", bool: "true or false"}
@@ -119,7 +119,7 @@ def _in_words(hint: Any) -> list[str]:
 
 
 def _advice(hint: Any, value: Any) -> str:
-    if "a text" not in _in_words(hint) or value is None or isinstance(value, list | dict):
+    if "a text" not in in_words(hint) or value is None or isinstance(value, list | dict):
         return ""
     if isinstance(value, str):
         return " that UTF-8 can carry, and this one holds half of a surrogate pair"

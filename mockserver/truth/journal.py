@@ -6,6 +6,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, overload
 
+from mockserver.answers import Answer
+from mockserver.surfaces import Spent
+
 HIDDEN = "[credential]"
 
 _KEY = re.compile(r"\bsk-[\w-]{8,}|\bBearer\s+[\w.~+/-]{8,}=*")
@@ -35,11 +38,17 @@ class Exchange:
     stream: bool = False
     request: Any = None
     request_id: str = ""
+    operation: str | None = None
     status: int = 0
     outcome: str = ""
+    fault: str | None = None
+    step: int | None = None
+    spent: Spent | None = None
     frames: int = 0
+    bytes: int = 0
     client_left: bool = False
     misses: tuple[str, ...] = ()
+    ended_at: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The exchange as the admin API shows it."""
@@ -52,7 +61,7 @@ class Journal(Sequence[Exchange]):
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._exchanges: list[Exchange] = []
-        self._frames: list[int] = []  # of each exchange, kept apart: a stream counts up with every event
+        self._sent: list[tuple[int, int]] = []  # of each exchange, kept apart: a stream counts up with every event
         self._first = 1
 
     def open(self, *, secrets: Collection[str] = (), **facts: Any) -> int:
@@ -61,7 +70,7 @@ class Journal(Sequence[Exchange]):
         with self._lock:
             number = self._first + len(self._exchanges)
             self._exchanges.append(Exchange(number=number, **clean))
-            self._frames.append(0)
+            self._sent.append((0, 0))
             return number
 
     def update(self, number: int, *, secrets: Collection[str] = (), **facts: Any) -> None:
@@ -72,19 +81,27 @@ class Journal(Sequence[Exchange]):
             if 0 <= index < len(self._exchanges):
                 self._exchanges[index] = replace(self._exchanges[index], **clean)
 
-    def count_frames(self, number: int, count: int) -> None:
-        """Note how many frames of an exchange have been sent."""
+    def answered(self, number: int, answer: Answer, *, secrets: Collection[str] = (), request_id: str = "") -> None:
+        """Note what is going to be sent."""
+        self.update(number, secrets=secrets, status=answer.status, request_id=request_id)
+
+    def progress(self, number: int, frames: int, size: int) -> None:
+        """Note how many frames of an exchange have been sent, and how many bytes."""
         with self._lock:
             index = number - self._first
-            if 0 <= index < len(self._frames):
-                self._frames[index] = count
+            if 0 <= index < len(self._sent):
+                self._sent[index] = (frames, size)
+
+    def ended(self, number: int, now: float) -> None:
+        """Note that nothing more is sent."""
+        self.update(number, ended_at=now)
 
     def clear(self) -> None:
         """Forget every exchange; numbers go on."""
         with self._lock:
             self._first += len(self._exchanges)
             self._exchanges.clear()
-            self._frames.clear()
+            self._sent.clear()
 
     @overload
     def __getitem__(self, index: int) -> Exchange: ...
@@ -93,8 +110,8 @@ class Journal(Sequence[Exchange]):
     def __getitem__(self, index: int | slice) -> Exchange | list[Exchange]:
         with self._lock:
             if isinstance(index, slice):
-                return list(map(_counted, self._exchanges[index], self._frames[index]))
-            return _counted(self._exchanges[index], self._frames[index])
+                return list(map(_counted, self._exchanges[index], self._sent[index]))
+            return _counted(self._exchanges[index], self._sent[index])
 
     def __len__(self) -> int:
         with self._lock:
@@ -110,14 +127,14 @@ class Journal(Sequence[Exchange]):
         return _restored, (self[:],)
 
 
-def _counted(exchange: Exchange, frames: int) -> Exchange:
-    return replace(exchange, frames=frames)
+def _counted(exchange: Exchange, sent: tuple[int, int]) -> Exchange:
+    return replace(exchange, frames=sent[0], bytes=sent[1])
 
 
 def _restored(exchanges: list[Exchange]) -> Journal:
     journal = Journal()
     journal._exchanges = exchanges  # noqa: SLF001 - the other half of Journal.__reduce__
-    journal._frames = [exchange.frames for exchange in exchanges]  # noqa: SLF001
+    journal._sent = [(exchange.frames, exchange.bytes) for exchange in exchanges]  # noqa: SLF001
     journal._first = exchanges[0].number if exchanges else 1  # noqa: SLF001
     return journal
 

@@ -8,7 +8,7 @@ import re
 import string
 from dataclasses import dataclass
 
-from mockserver.generation import Dice
+from mockserver.generating.dice import Dice
 
 _DIGITS, _LETTERS = string.digits, string.ascii_letters
 _CLASSES = {"d": _DIGITS, "w": _LETTERS + _DIGITS + "_", "s": " "}

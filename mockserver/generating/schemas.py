@@ -13,8 +13,9 @@ from typing import Any
 
 import jsonschema_rs
 
-from mockserver.generation import Dice, words_of
-from mockserver.patterns import Unsupported, matching
+from mockserver.generating.dice import Dice
+from mockserver.generating.patterns import Unsupported, matching
+from mockserver.generating.prose import words_of
 
 _DEPTH = 6  # from here on only what the schema requires
 _DEEPEST = 40  # a schema that still demands more has no finite value, or none worth writing

@@ -7,11 +7,12 @@ from typing import Annotated, Any, Literal
 
 from typing_extensions import override
 
+from mockserver import faults
+from mockserver.answers import Answer, framed
 from mockserver.calls import Call
-from mockserver.options import BadOption, Json, Rule, Seconds, Vector, check, demand, suggestion
-from mockserver.steps import Action, Moment, Step
+from mockserver.scripting.options import BadOption, Json, Rule, Seconds, Vector, check, demand, suggestion
+from mockserver.scripting.steps import Action, Moment, Step
 from mockserver.surfaces import Scripted
-from mockserver.wire import Answer
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "function_call"]
 Name = Annotated[str, Rule("the name of a function", bool)]
@@ -23,6 +24,12 @@ ToolCalls = Annotated[
 ]
 
 _CALL = ("arguments", "name")
+_FITS = {
+    "text": ("chat", "completions", "responses", "audio"),
+    "tool_calls": ("chat", "responses"),
+    "finish_reason": ("chat", "completions"),
+    "embedding": ("embeddings",),
+}
 _GENERATED: Any = object()  # what `json` is by default: None is a body too
 
 
@@ -40,29 +47,32 @@ class Reply(Action):
 
     @override
     def misfit(self, call: Call) -> str:
-        """Texts and tool calls fit chat, vectors fit embeddings, JSON fits everything."""
-        for wanted, options in (("chat", ("text", "tool_calls", "finish_reason")), ("embeddings", ("embedding",))):
-            given = [name for name in options if name in self.options]
-            if given and call.surface != wanted:
-                return f"a reply with {given[0]} fits {wanted} only, and surface is {call.surface!r}"
+        """Each kind of content fits the surfaces that can say it; JSON fits everything."""
+        for option, surfaces in _FITS.items():
+            if option in self.options and call.surface not in surfaces:
+                fitting = " and ".join(surfaces)
+                return f"a reply with {option} fits {fitting} only, and surface is {call.surface!r}"
         return ""
 
     @override
     def answer(self, moment: Moment) -> Answer:
         """The normal answer with the scripted content, late where that is wanted."""
-        whole = "json" in self.options  # then nothing is generated: it would not be sent, and might not be possible
+        whole = "json" in self.options
         scripted = Scripted(
-            text="" if whole else self.options.get("text"),
+            text=self.options.get("text"),
             tool_calls=tuple(self.options.get("tool_calls", ())),
             finish_reason=self.options.get("finish_reason"),
             embedding=self._vector(),
         )
-        answer = moment.normal(scripted)
-        if whole:
-            headers = {**answer.headers, "content-type": "application/json"}
-            answer = Answer(status=200, headers=headers, frames=(moment.dialect.encode(self.options["json"]),))
-        delays = (self.options.get("delay_s", 0.0), self.options.get("chunk_delay_s", 0.0))
-        return replace(answer, delay_s=delays[0], frame_delay_s=delays[1])
+        answer = self._whole(moment) if whole else moment.say(scripted)
+        frames = framed((frame.data for frame in answer.frames), interval_s=self.options.get("chunk_delay_s", 0.0))
+        return replace(answer, delay_s=self.options.get("delay_s", 0.0), frames=frames)
+
+    def _whole(self, moment: Moment) -> Answer:
+        """A body as the script has it, under the headers of a generated answer."""
+        like = moment.say(Scripted(text=""))
+        headers = {**like.headers, "content-type": "application/json"}
+        return Answer(status=200, headers=headers, frames=framed([moment.dialect.encode(self.options["json"])]))
 
     def _vector(self) -> tuple[float, ...] | None:
         vector = self.options.get("embedding")
@@ -84,12 +94,19 @@ def reply(
     finish_reason: FinishReason | None = None,
     delay_s: Seconds | None = None,
     chunk_delay_s: Seconds | None = None,
+    fault: str | Step | None = None,
+    times: int | str | None = None,
+    match: Mapping[str, Any] | None = None,
+    probability: float | None = None,
+    then: str | None = None,
+    **parameters: Any,
 ) -> Step:
     """A step that answers with this content; what is not given is generated.
 
     `tool_calls` are `{"name": …, "arguments": {…}}`; `json` is a whole body, sent as it is, None as `null`; `embedding`
-    serves every input. `delay_s` passes before the answer, `chunk_delay_s` between the events of a stream. ValueError
-    for what could not be sent.
+    serves every input. `delay_s` passes before the answer, `chunk_delay_s` between the events of a stream. `fault` acts
+    on the reply: a step, or the name of one with its `parameters`. `times`, `match`, `probability` and `then` are those
+    of every step, see `Step`. ValueError for what could not be sent.
     """
     given = {
         "text": text,
@@ -104,7 +121,17 @@ def reply(
     check(reply, options)
     for index, call in enumerate(tool_calls or ()):
         _check_call(f"tool_calls[{index}]", call)
-    return Step(Reply(_copied(options)))
+    step = Step(Reply(_copied(options))) & _bending(fault, parameters)
+    return step.given(times=times, match=match, probability=probability, then=then)
+
+
+def _bending(fault: str | Step | None, parameters: Mapping[str, Any]) -> Step:
+    """The fault that acts on a reply, as a step."""
+    if isinstance(fault, str):
+        return faults.make(fault, **parameters)
+    if parameters:
+        raise TypeError(f"reply() got an unexpected keyword argument {min(parameters)!r}")
+    return fault or Step()
 
 
 def _check_call(where: str, call: Mapping[str, Any]) -> None:

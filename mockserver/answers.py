@@ -1,0 +1,54 @@
+"""What one request gets back, as a plan: the head, the frames with their waits, and how the connection ends."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+# whole: as HTTP has it · rst: a reset · fin: closed where more was promised · hang: silence until the client leaves
+Ending = Literal["whole", "rst", "fin", "hang"]
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class Frame(NamedTuple):
+    """Bytes that go out together, `wait_s` seconds after what came before."""
+
+    data: bytes
+    wait_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What one request gets back.
+
+    A streamed answer sends each of `frames` as it is, any other all of them as one body. `delay_s` passes before the
+    head (infinity: until the client leaves or the server stops). `full_length` is the Content-Length that is promised
+    where it is not that of the frames. A `headless` answer has no head: its frames are all that goes over the socket.
+    `idle_close_s` closes the connection so long after a whole answer, though keep-alive was promised.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    frames: tuple[Frame, ...] = ()
+    streamed: bool = False
+    delay_s: float = 0.0
+    ending: Ending = "whole"
+    full_length: int | None = None
+    headless: bool = False
+    idle_close_s: float | None = None
+
+    @property
+    def safe_headers(self) -> dict[str, str]:
+        """The headers without control characters: some values come from requests, and a line break would forge more."""
+        return {name: _CONTROL.sub("", value) for name, value in self.headers.items()}
+
+    @property
+    def body(self) -> bytes:
+        """The frames as one."""
+        return b"".join(frame.data for frame in self.frames)
+
+
+def framed(parts: Iterable[bytes], *, interval_s: float = 0.0) -> tuple[Frame, ...]:
+    """Frames of these parts, with `interval_s` between them."""
+    return tuple(Frame(part, interval_s if index else 0.0) for index, part in enumerate(parts))

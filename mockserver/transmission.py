@@ -1,0 +1,170 @@
+"""Reading a request's body from the socket, and writing an answer to it, by plan."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable
+
+from aiohttp import web
+
+from mockserver.answers import Answer
+from mockserver.clock import Clock
+
+
+class BodyTooLarge(Exception):
+    """A body over the limit; `args[0]` is its size in bytes."""
+
+
+class ClientLeft(Exception):
+    """The client hung up before the answer had ended; `args[0]` is the response as far as it went."""
+
+
+# hears of each frame before it goes out: how many frames have gone with it, and how many bytes
+Progress = Callable[[int, int], None]
+
+
+async def read_body(request: web.Request, *, limit: int) -> bytes:
+    """The body as it was sent; BodyTooLarge beyond `limit` bytes, ValueError where it breaks off or is no HTTP."""
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge as exc:
+        raise BodyTooLarge(request.content_length or limit + 1) from exc
+    except web.RequestPayloadError as exc:
+        raise ValueError(f"the body cannot be read: {exc}") from exc
+
+
+async def send(
+    request: web.Request, answer: Answer, *, clock: Clock, stopping: asyncio.Event, sent: Progress
+) -> web.StreamResponse:
+    """Write `answer`, its waits in the time of `clock`. A server that stops drops the connection.
+
+    ClientLeft if the client hangs up before the end.
+    """
+    return await _Transmission(request, answer, clock, stopping, sent).run()
+
+
+class _Transmission:
+    """One answer on its way."""
+
+    def __init__(
+        self, request: web.Request, answer: Answer, clock: Clock, stopping: asyncio.Event, sent: Progress
+    ) -> None:
+        self._request, self._answer, self._clock, self._stopping, self._sent = request, answer, clock, stopping, sent
+        self._frames = self._bytes = 0
+
+    async def run(self) -> web.StreamResponse:
+        answer = self._answer
+        if answer.delay_s and not await self._pause(answer.delay_s):
+            return self._hang_up()
+        if answer.headless:
+            return await self._send_headless()
+        if not answer.streamed and answer.ending == "whole" and answer.full_length is None:
+            return self._whole()
+        response = web.StreamResponse(status=answer.status, headers=answer.safe_headers)
+        response.content_length = None if answer.streamed else answer.full_length
+        try:
+            return await self._send_frames(response)
+        except ConnectionResetError as exc:  # the socket is known to be dead before the handler is cancelled for it
+            self._sent(self._frames, self._bytes)
+            raise ClientLeft(response) from exc
+
+    def _whole(self) -> web.StreamResponse:
+        answer, body = self._answer, self._answer.body
+        self._sent(len(answer.frames), len(body))
+        response = web.Response(status=answer.status, headers=answer.safe_headers, body=body)
+        self._close_idle()
+        return response
+
+    async def _send_frames(self, response: web.StreamResponse) -> web.StreamResponse:
+        await response.prepare(self._request)
+        for data, wait_s in self._answer.frames:
+            if wait_s and not await self._pause(wait_s):
+                return self._hang_up(response)
+            self._count(data)
+            await response.write(data)
+        return await self._end(response)
+
+    async def _end(self, response: web.StreamResponse) -> web.StreamResponse:
+        ending = self._answer.ending
+        if ending == "hang":
+            await self._pause(float("inf"))
+            return self._hang_up(response)
+        if ending in ("rst", "fin"):
+            await self._break_off(abruptly=ending == "rst")
+            return response
+        if self._answer.full_length is None:
+            await response.write_eof()
+        else:
+            await self._lie(response)
+        self._close_idle()
+        return response
+
+    async def _lie(self, response: web.StreamResponse) -> None:
+        """End a body whose length was promised wrongly: where more was promised, nothing more comes."""
+        await response.write_eof()
+        await self._break_off(abruptly=False)
+
+    async def _send_headless(self) -> web.StreamResponse:
+        transport = self._request.transport
+        for data, wait_s in self._answer.frames:
+            if wait_s and not await self._pause(wait_s):
+                return self._hang_up()
+            self._count(data)
+            if transport is not None:
+                transport.write(data)
+        if self._answer.ending == "hang":
+            await self._pause(float("inf"))
+            return self._hang_up()
+        await self._break_off(abruptly=self._answer.ending == "rst")
+        return _nothing()
+
+    def _count(self, data: bytes) -> None:
+        self._frames += 1
+        self._bytes += len(data)
+        self._sent(self._frames, self._bytes)
+
+    async def _pause(self, delay_s: float) -> bool:
+        """Wait; False when the server stops meanwhile."""
+        return await self._clock.sleep(delay_s, cancelled=self._stopping)
+
+    async def _break_off(self, *, abruptly: bool) -> None:
+        """Drop the connection once the kernel has the frames: with a RST, or with a FIN that no last chunk precedes."""
+        transport = self._request.transport
+        if transport is None:
+            return
+        await _flush(transport)
+        if abruptly:
+            _reset(transport)
+        else:
+            transport.close()
+
+    def _close_idle(self) -> None:
+        delay_s, transport = self._answer.idle_close_s, self._request.transport
+        if delay_s is not None and transport is not None:
+            asyncio.get_running_loop().call_later(delay_s, transport.close)
+
+    def _hang_up(self, response: web.StreamResponse | None = None) -> web.StreamResponse:
+        if self._request.transport is not None:
+            self._request.transport.abort()
+        return response or _nothing()
+
+
+def _nothing() -> web.StreamResponse:
+    """What aiohttp is given for a connection that is gone."""
+    return web.Response(status=503)
+
+
+async def _flush(transport: asyncio.Transport) -> None:
+    transport.set_write_buffer_limits(high=0)
+    for _ in range(1000):
+        if transport.is_closing() or not transport.get_write_buffer_size():
+            return
+        await asyncio.sleep(0.001)
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    # closing a socket that lingers for zero seconds sends RST instead of FIN: see SO_LINGER in socket(7)
+    raw = transport.get_extra_info("socket")
+    if raw is not None:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()

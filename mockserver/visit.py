@@ -1,0 +1,289 @@
+"""One request on its way through the pipeline: what it asks for, and what it gets."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+from aiohttp import web
+
+from mockserver import catalogue, problems
+from mockserver.answers import Answer, framed
+from mockserver.calls import Call, digest_of
+from mockserver.catalogue import Model
+from mockserver.dialects import Dialect
+from mockserver.forms import Form, is_form, parse_form
+from mockserver.generating.dice import Dice
+from mockserver.problems import Problem
+from mockserver.scripting.steps import Moment
+from mockserver.state import State
+from mockserver.surfaces import Operation, Performed, Place, Result, Scripted, Setting
+from mockserver.transmission import BodyTooLarge, read_body
+from mockserver.wire import parse_json
+
+_API_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
+_CREDENTIALS = frozenset({"authorization", "api-key", "cookie", "proxy-authorization", "ocp-apim-subscription-key"})
+_NAMELESS = Model(name="", family="", kind="chat", snapshot="")
+
+
+@dataclass(slots=True)
+class Visit:
+    """One request on its way through the pipeline."""
+
+    state: State
+    dialect: Dialect
+    number: int
+    request_id: str
+    now: float
+    method: str
+    path: str
+    query: dict[str, str]
+    ids: dict[str, str]
+    headers: dict[str, str] = field(repr=False)
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    request: web.Request | None = field(default=None, repr=False)
+    raw: bytes = b""
+    form: Form | None = None
+
+    @classmethod
+    def open(cls, state: State, request: web.Request, dialect: Dialect) -> Self:
+        """A visit by a client, noted in the journal."""
+        now, secrets, query = state.clock.now(), _secrets_of(request), dict(request.query)
+        number = state.journal.open(
+            secrets=secrets, started_at=now, method=request.method, path=request.path, query=query, dialect=dialect.name
+        )
+        return cls(
+            state=state,
+            dialect=dialect,
+            number=number,
+            request_id=dialect.request_id(Dice(state.settings.seed or 0, "request", number)),
+            now=now,
+            method=request.method,
+            path=request.path,
+            query=query,
+            ids=dict(request.match_info),
+            headers={name.lower(): value for name, value in request.headers.items()},
+            secrets=secrets,
+            request=request,
+        )
+
+    @property
+    def credential(self) -> str:
+        """The API key that the request presents, empty if none."""
+        return self.dialect.credential(self.headers)
+
+    def note(self, **facts: Any) -> None:
+        """Write something into the journal."""
+        self.state.journal.update(self.number, secrets=self.secrets, **facts)
+
+    def note_answer(self, answer: Answer) -> None:
+        """Write into the journal what is going to be sent."""
+        self.state.journal.answered(self.number, answer, secrets=self.secrets, request_id=self.request_id)
+
+    def close(self) -> None:
+        """Write into the journal that nothing more comes."""
+        self.state.journal.ended(self.number, self.state.clock.now())
+
+    async def read(self) -> None:
+        """Read the body; Problem where that is not possible."""
+        assert self.request is not None  # noqa: S101 - only a client's visit has a body to read
+        limit = self.state.settings.body_limit
+        try:
+            self.raw = await read_body(self.request, limit=limit)
+            content_type = self.headers.get("content-type", "")
+            if is_form(content_type):
+                self.form = await parse_form(self.raw, content_type)
+        except BodyTooLarge as exc:
+            raise problems.body_too_large(limit, exc.args[0]) from exc
+        except ValueError as exc:
+            raise problems.unparsable_body() from exc
+
+    def refuse(self, problem: Callable[[str, str], Problem]) -> Answer:
+        """Refuse the request for its method and path."""
+        raise problem(self.method, self.path)
+
+    def refusal(self, problem: Problem) -> Answer:
+        """A problem as the dialect puts it."""
+        dice = Dice(self.state.settings.seed or 0, "headers", self.number)
+        return self.dialect.refuse(problem, request_id=self.request_id, dice=dice)
+
+    def serve(self, operation: Operation, place: Place) -> Answer:
+        """What the script, or else the operation, answers; Problem where the request is refused."""
+        call = self._parse(operation, place)
+        model = self._model(call, operation)
+        call = replace(call, model=model.name)
+        self.note(model=call.model)
+        self._check(call, model, operation)
+        return self._follow_script(call, self._setting(model), operation)
+
+    def _check(self, call: Call, model: Model, operation: Operation) -> None:
+        try:
+            operation.check(call, model)
+        except Problem:
+            if not self.state.settings.lenient:
+                raise
+
+    def _follow_script(self, call: Call, setting: Setting, operation: Operation) -> Answer:
+        def say(scripted: Scripted) -> Answer:
+            return self._success(call, replace(setting, scripted=scripted), operation)
+
+        taken = self.state.script.take(call, self.now)
+        step = taken.step
+        outcome, fault = (step.label, step.fault) if step else ("generated", None)
+        self.note(misses=taken.misses, outcome=outcome, fault=fault, step=taken.number or None)
+        if step is None:
+            return say(Scripted())
+        moment = Moment(call=call, dialect=self.dialect, say=say, refuse=self.refusal, inner=lambda: say(Scripted()))
+        return step.answer(moment)
+
+    def _parse(self, operation: Operation, place: Place) -> Call:
+        """The call that the request makes; Problem where credential, API version or body is wrong."""
+        self.note(surface=operation.surface, operation=operation.name)
+        self._authorise()
+        self._check_api_version(place)
+        body = self._body(operation)
+        deployment = self.ids.get("deployment")
+        self.note(request=body or None, deployment=deployment, stream=body.get("stream") in (True, "true"))
+        return Call(
+            number=self.number,
+            method=self.method,
+            path=self.path,
+            query=self.query,
+            headers={name: value for name, value in self.headers.items() if name not in _CREDENTIALS},
+            surface=operation.surface,
+            operation=operation.name,
+            dialect=self.dialect.name,
+            request_id=self.request_id,
+            body=body,
+            files=self.form.files if self.form else {},
+            ids=self.ids,
+            deployment=deployment,
+            model=self._wanted_model(operation, body, deployment),
+            key=digest_of(self.credential),
+        )
+
+    def _authorise(self) -> None:
+        allowed, key = self.state.settings.api_keys, self.credential
+        if not key or (allowed and key not in allowed):
+            raise self.dialect.unauthorised(key)
+
+    def _check_api_version(self, place: Place) -> None:
+        """Azure serves nothing without a version it knows, except under `/openai/v1`."""
+        if place not in ("deployment", "resource"):
+            return
+        if not _API_VERSION.fullmatch(self.query.get("api-version", "")):
+            raise self.dialect.unknown_path(self.method, self.path)
+
+    def _body(self, operation: Operation) -> dict[str, Any]:
+        if self.method != "POST" or operation.takes == "nothing":
+            return {}
+        if operation.takes == "form" and self.form is not None:
+            return self.form.fields
+        if not self.raw and operation.model is None:
+            return {}
+        try:
+            body = parse_json(self.raw)
+        except ValueError as exc:
+            raise problems.unparsable_body() from exc
+        if not isinstance(body, dict):
+            raise problems.unparsable_body()
+        return body
+
+    def _wanted_model(self, operation: Operation, body: dict[str, Any], deployment: str | None) -> str:
+        if operation.model is None:
+            return ""
+        if operation.model == "path":
+            return self.ids.get("model", "")
+        model = deployment or body.get("model") or (None if "model" in body else operation.default_model) or None
+        if not isinstance(model, str):
+            raise problems.missing_model() if model is None else problems.invalid_type("model", "a string", model)
+        return model
+
+    def _model(self, call: Call, operation: Operation) -> Model:
+        """The model that is to answer; Problem if there is none such, or it serves another surface."""
+        if not call.model:
+            return _NAMELESS
+        model = catalogue.find(self._model_name(call, operation))
+        if model is None or (self.dialect.name == "openai" and catalogue.is_retired(model.name)):
+            if self.state.settings.lenient:
+                return _made_up(call.model, operation)
+            raise self.dialect.unknown_model(call, call.model)
+        if operation.kinds and model.kind not in operation.kinds:
+            if self.state.settings.lenient:
+                return _made_up(call.model, operation)
+            raise self.dialect.unsuitable_model(call, model.name)
+        return model
+
+    def _model_name(self, call: Call, operation: Operation) -> str:
+        """What a deployment stands for; OpenAI has none, so there the name is the model's."""
+        deployments = self.state.settings.deployments
+        if self.dialect.name != "azure" or operation.model == "path":
+            return call.model
+        if deployments is None:
+            return call.model if catalogue.find(call.model) else _stand_in(operation)
+        return deployments.get(call.model, "")
+
+    def _setting(self, model: Model) -> Setting:
+        settings = self.state.settings
+        return Setting(
+            model=model,
+            seed=settings.seed or 0,
+            now=self.now,
+            created=settings.created_at(self.now),
+            store=self.state.store,
+            perform=self._perform,
+            lenient=settings.lenient,
+        )
+
+    def _perform(self, call: Call, method: str, path: str, body: dict[str, Any]) -> Performed:
+        raise NotImplementedError  # filled in with batches
+
+    def _success(self, call: Call, setting: Setting, operation: Operation) -> Answer:
+        """What the operation says, as the dialect puts it."""
+        result = operation.answer(call, setting)
+        spent = result.spent
+        if spent.total:
+            self.note(spent=spent)
+        headers = self.dialect.headers(
+            call, Dice(setting.seed, "headers", self.number), streamed=result.streamed, tokens=spent.total
+        )
+        if result.content is not None:
+            headers["content-type"] = result.content_type
+            return Answer(status=result.status, headers=headers, frames=framed([result.content]))
+        if result.streamed:
+            return Answer(status=200, headers=headers, frames=self._frames(call, setting, result), streamed=True)
+        body = self.dialect.annotate(call, result.body)
+        return Answer(status=result.status, headers=headers, frames=framed([self.dialect.encode(body)]))
+
+    def _frames(self, call: Call, setting: Setting, result: Result) -> Any:
+        if result.events:
+            return framed(self.dialect.event_frames(call, result.events))
+        options = call.body.get("stream_options") or {}
+        chunks = self.dialect.annotate_stream(call, result.chunks, setting.dice(call, "wire"), options=options)
+        return framed(self.dialect.frames(chunks))
+
+
+def _made_up(name: str, operation: Operation) -> Model:
+    """A model that nobody knows, as a lenient server plays it."""
+    known = catalogue.find(_stand_in(operation)) or _NAMELESS
+    return replace(known, name=known.name, snapshot=name)
+
+
+def _stand_in(operation: Operation) -> str:
+    """The model that answers where any name passes."""
+    return operation.default_model or _STAND_INS.get(operation.surface, "gpt-4o")
+
+
+_STAND_INS = {
+    "embeddings": "text-embedding-3-small",
+    "completions": "gpt-3.5-turbo-instruct",
+    "images": "gpt-image-1",
+    "moderations": "omni-moderation-latest",
+    "realtime": "gpt-realtime",
+}
+
+
+def _secrets_of(request: web.Request) -> frozenset[str]:
+    """Every credential in the headers, in whatever dialect."""
+    values = [value for name in _CREDENTIALS for value in request.headers.getall(name, ())]
+    return frozenset(part for value in values for part in re.split(r"[\s;=,]+", value) if part)
