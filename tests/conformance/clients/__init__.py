@@ -1,0 +1,1 @@
+"""One script a client, run in an environment of its own."""
