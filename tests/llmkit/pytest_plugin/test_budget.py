@@ -12,8 +12,6 @@ import yaml
 from mockserver import MockServer
 from tests.llmkit.pytest_plugin.conftest import Project
 
-pytest_plugins = ["pytester"]
-
 # of each call the answer may cost $0.001, and does cost less
 MANY = """
     import pytest
@@ -137,11 +135,9 @@ def test_a_budget_that_limits_nothing_is_a_usage_error(project: Project, options
     result.stderr.fnmatch_lines([f"*{problem}"])
 
 
-def test_the_till_is_taken_away(
-    project: Project, server: MockServer, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_till_is_taken_away(project: Project, server: MockServer, tmp_path_factory: pytest.TempPathFactory) -> None:
     place = tmp_path_factory.mktemp("temporary")
-    monkeypatch.setenv("TMPDIR", str(place))
+    project.variables["TMPDIR"] = str(place)
     project.write(test_it="from app import ask\ndef test_one(): ask()\n")
     project.use(server)
     project.run("--record", "--record-budget=1").assert_outcomes(passed=1)

@@ -10,8 +10,6 @@ from llmkit.recording import cassette
 from mockserver import MockServer
 from tests.llmkit.pytest_plugin.conftest import Project
 
-pytest_plugins = ["pytester"]
-
 CALLS = """
     import os
     from app import ask
@@ -24,28 +22,24 @@ CALLS = """
 
 
 @pytest.mark.parametrize("options", [["--record"], ["--record=all"], ["--record=once"]])
-def test_kill_9_after_k_paid_calls_keeps_k(
-    project: Project, server: MockServer, monkeypatch: pytest.MonkeyPatch, options: list[str]
-) -> None:
+def test_kill_9_after_k_paid_calls_keeps_k(project: Project, server: MockServer, options: list[str]) -> None:
     project.write(test_it=CALLS)
     project.use(server)
-    monkeypatch.setenv("DIES_AFTER", "3")
+    project.variables["DIES_AFTER"] = "3"
     assert project.run(*options).ret == -9
     path = project.path / "cassettes/test_it/test_one.yaml"
     assert [f"question {number}".encode() in one.request.body for number, one in enumerate(cassette.load(path))] == [
         True
     ] * 3
     assert [file.name for file in path.parent.iterdir()] == [path.name]
-    monkeypatch.delenv("DIES_AFTER")
+    del project.variables["DIES_AFTER"]
     project.run("--record").stdout.fnmatch_lines(["llmkit: 2 recorded * 3 replayed *"])
     assert len(server.journal) == 5
     project.use_nothing()
     project.run().assert_outcomes(passed=1)
 
 
-def test_a_worker_that_dies_loses_nothing_and_blames_no_cassette(
-    project: Project, server: MockServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_that_dies_loses_nothing_and_blames_no_cassette(project: Project, server: MockServer) -> None:
     project.write(
         test_it="""
         import os, pytest
@@ -59,12 +53,12 @@ def test_a_worker_that_dies_loses_nothing_and_blames_no_cassette(
         """
     )
     project.use(server)
-    monkeypatch.setenv("DIES", "1")
+    project.variables["DIES"] = "1"
     result = project.run("--record", "-n2")
     result.assert_outcomes(passed=5, failed=1)
     assert "llmkit: cassettes" not in str(result.stdout)
     assert len(cassette.load(project.path / "cassettes/shared.yaml")) == 6
-    monkeypatch.delenv("DIES")
+    del project.variables["DIES"]
     project.use_nothing()
     project.run().assert_outcomes(passed=6)
 

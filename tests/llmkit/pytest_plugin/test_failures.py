@@ -9,8 +9,6 @@ import pytest
 from llmkit._pytest import failures
 from tests.llmkit.pytest_plugin.conftest import Project
 
-pytest_plugins = ["pytester"]
-
 
 @pytest.mark.parametrize("name", ["CassetteMiss", "CassetteMissInPool", "NetworkSealed", "BudgetReached"])
 def test_an_error_of_replay_comes_back_from_another_process(name: str) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from mockserver import MockServer, fault
 from tests.llmkit.pytest_plugin.conftest import Project
 
-pytest_plugins = ["pytester"]
-
 
 def test_what_a_module_fixture_asks_is_there_for_every_test_of_the_module(project: Project, server: MockServer) -> None:
     project.write(
@@ -72,13 +70,13 @@ def test_what_a_module_fixture_asks_when_it_is_torn_down_belongs_to_the_module(
 def test_a_refusal_that_a_session_fixture_expects_is_recorded(project: Project, server: MockServer) -> None:
     project.write(
         test_it="""
-        import openai, pytest
-        from app import ask_sdk as ask
+        import pytest, urllib.error
+        from app import ask
         @pytest.fixture(scope="session")
         def index():
             try:
                 ask()
-            except openai.NotFoundError:
+            except urllib.error.HTTPError:
                 return ask()
         def test_one(index): assert index
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,7 @@ import pytest
 from llmkit.recording import cassette
 from mockserver import MockServer, fault
 from tests.llmkit.pytest_plugin.conftest import Project
-
-pytest_plugins = ["pytester"]
+from tests.llmkit.pytest_plugin.starter import Starter
 
 REFUSED = """
     import urllib.error
@@ -190,7 +190,9 @@ def test_a_recorded_refusal_that_the_test_did_not_expect_fails_it_unless_it_is_a
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*1 refusal was replayed that test_it.py::test_one did not expect*"])
     assert project.run("-o", "llmkit_allow=refusals").ret == 0
-    project.write(test_it="import pytest\npytestmark = pytest.mark.cassette(allow='refusals')\n" + _plain(REFUSED))
+    project.write(
+        test_it="import pytest\npytestmark = pytest.mark.cassette(allow='refusals')\n" + textwrap.dedent(REFUSED)
+    )
     assert project.run().ret == 0
 
 
@@ -269,24 +271,33 @@ SUITE = {
 }
 
 
-@pytest.fixture
-def suite(project: Project, server: MockServer) -> Project:
+@pytest.fixture(scope="module")
+def recorded_suite(tmp_path_factory: pytest.TempPathFactory, starter: Starter | None) -> Project:
     """A suite with everything in it, recorded whole."""
+    project = Project(tmp_path_factory.mktemp("suite"), starter)
     (project.path / "sub").mkdir()
     (project.path / "README.md").write_text('>>> from app import ask; bool(ask("read me"))\nTrue\n')
     (project.path / "tox.ini").write_text(
         "[pytest]\nasyncio_default_fixture_loop_scope = function\nasyncio_mode = auto\npythonpath = .\n"
         "markers = smoke\n"
     )
-    for name, text in SUITE.items():
-        (project.path / f"{name}.py").write_text(_plain(text))
-    project.use(server)
-    whole = project.run("--record", "--doctest-modules", "--doctest-glob=*.md")
-    assert (whole.ret, is_clean(whole)) == (0, True)
-    again = project.run("--record")
-    assert (again.ret, is_clean(again)) == (0, True)
-    project.use_nothing()
+    project.write(**SUITE)
+    with MockServer() as server:
+        project.use(server)
+        for options in (["--doctest-modules", "--doctest-glob=*.md"], []):
+            result = project.run("--record", *options)
+            assert (result.ret, is_clean(result)) == (0, True)
     return project
+
+
+@pytest.fixture
+def suite(project: Project, recorded_suite: Project) -> Project:
+    project.copy(recorded_suite)
+    return project
+
+
+def contents(project: Project) -> dict[str, bytes]:
+    return {name: (project.path / "cassettes" / name).read_bytes() for name in project.cassettes()}
 
 
 PARTS = [
@@ -294,33 +305,33 @@ PARTS = [
     *(["-m", "not smoke"], ["test_a.py"], ["test_b.py"], ["sub"], ["test_a.py", "sub/test_c.py"], ["sub/../test_b.py"]),
     *(["test_a.py::test_one"], ["test_a.py::TestIt", "test_b.py"], ["test_a.py::test_many[p]"]),
     *(["--deselect", "test_a.py::test_shared"], ["--ignore=test_b.py"], ["--ignore-glob=sub*"], ["--collect-only"]),
-    *(["-n2"], ["-n2", "test_a.py"], ["-n2", "-k", "two"], ["--doctest-modules"]),
+    *([], ["-n2"], ["-n2", "test_a.py"], ["-n2", "-k", "two"], ["--doctest-modules"]),
+]
+RECORDED_PARTS = [
+    *(["-k", "one"], ["test_a.py"], ["sub"], ["--ignore=test_b.py"], ["test_a.py::TestIt"], ["-n2", "test_b.py"]),
 ]
 
 
-def test_running_a_part_of_the_suite_raises_no_false_alarm_about_the_rest(suite: Project, server: MockServer) -> None:
-    before = suite.cassettes()
-    for part in PARTS:
-        result = suite.run(*part)
-        assert (part, is_clean(result)) == (part, True)
-        assert result.ret in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+@pytest.mark.parametrize("part", PARTS, ids=" ".join)
+def test_running_a_part_of_the_suite_raises_no_false_alarm_about_the_rest(suite: Project, part: list[str]) -> None:
+    result = suite.run(*part)
+    assert is_clean(result)
+    assert result.ret in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+
+
+@pytest.mark.parametrize("part", RECORDED_PARTS, ids=" ".join)
+def test_recording_a_part_of_the_suite_takes_nothing_from_the_rest(
+    suite: Project, server: MockServer, part: list[str]
+) -> None:
+    before = contents(suite)
     suite.use(server)
-    for part in (
-        ["-k", "one"],
-        ["test_a.py"],
-        ["sub"],
-        ["--ignore=test_b.py"],
-        ["test_a.py::TestIt"],
-        ["-n2", "test_b.py"],
-    ):
-        assert (part, suite.run("--record", *part).ret) == (part, 0)
-        assert (part, suite.cassettes()) == (part, before)
-    suite.use_nothing()
-    assert suite.run().ret == 0
+    assert suite.run("--record", *part).ret == 0
+    assert contents(suite) == before
+    assert len(server.journal) == 0
 
 
-def test_running_from_a_subdirectory_judges_what_is_below_it(suite: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(suite.path / "sub")
+def test_running_from_a_subdirectory_judges_what_is_below_it(suite: Project) -> None:
+    suite.start = suite.path / "sub"
     assert suite.run().ret == 0
     assert suite.run("test_c.py").ret == 0
     whole = suite.run("..")
@@ -345,7 +356,7 @@ def test_testpaths_are_judged_and_what_is_outside_of_them_is_not(suite: Project)
 def test_what_did_not_run_to_its_end_raises_no_alarm_about_its_cassettes(
     suite: Project, server: MockServer, how: str
 ) -> None:
-    before = {name: (suite.path / "cassettes" / name).read_bytes() for name in suite.cassettes()}
+    before = contents(suite)
     decorator = {
         "fails": "    assert False",
         "skips": "    pytest.skip('not now')",
@@ -364,18 +375,17 @@ def test_what_did_not_run_to_its_end_raises_no_alarm_about_its_cassettes(
     for more in ([], ["-n2"], ["--record"]):
         result = suite.run(*options, *more)
         assert (more, is_clean(result)) == (more, True)
-    assert {name: (suite.path / "cassettes" / name).read_bytes() for name in suite.cassettes()} == before
+    assert contents(suite) == before
 
 
-def test_the_tests_that_failed_last_alone_raise_no_alarm(
-    project: Project, server: MockServer, pytester: pytest.Pytester
-) -> None:
+def test_the_tests_that_failed_last_alone_raise_no_alarm(project: Project, server: MockServer) -> None:
     text = "from app import ask\ndef test_one(): ask('one')\ndef test_two(): {}\ndef test_three(): ask('three')\n"
     recorded(project, server, test_it=text.format("ask('two')"), test_more="from app import ask\ndef test_x(): ask()\n")
     project.write(test_it=text.format("assert False"))
-    pytester.runpytest_subprocess()
+    project.run("-p", "cacheprovider").assert_outcomes(passed=3, failed=1)
     for option in ("--lf", "--ff", "--sw", "--nf"):
-        assert is_clean(pytester.runpytest_subprocess(option))
+        result = project.run("-p", "cacheprovider", option)
+        assert (option, is_clean(result), result.parseoutcomes()["failed"]) == (option, True, 1)
     assert len(project.cassettes()) == 4
 
 
@@ -425,12 +435,6 @@ def test_subtests_that_fail_leave_a_shared_cassette_alone(project: Project, serv
     for options in ([], ["--record"], ["--record", "-n2"]):
         assert is_clean(project.run(*options))
     assert len(cassette.load(project.path / "cassettes/shared.yaml")) == 2
-
-
-def _plain(text: str) -> str:
-    lines = text.splitlines()
-    margin = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
-    return "\n".join(line[margin:] for line in lines)
 
 
 def test_a_fixture_that_no_run_test_set_up_keeps_its_recordings(project: Project, server: MockServer) -> None:

@@ -11,8 +11,6 @@ import pytest
 from tests.llmkit.pytest_plugin.conftest import Project
 from tests.llmkit.pytest_plugin.upstream import Upstream, completion, stream
 
-pytest_plugins = ["pytester"]
-
 _random = random.Random(7)
 
 
@@ -145,14 +143,12 @@ def test_what_is_allowed_with_a_reason_passes_and_without_one_is_a_usage_error(p
     assert project.cassettes() == ["test_it/test_one.yaml"]
 
 
-def test_the_key_of_the_application_is_scrubbed_where_a_reply_echoes_it(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_key_of_the_application_is_scrubbed_where_a_reply_echoes_it(project: Project) -> None:
     project.write(test_it="from app import ask\ndef test_one(): ask('echo'), ask('other')\n")
     with Upstream() as upstream:
         project.use(upstream)
-        monkeypatch.setenv("OPENAI_API_KEY", SECRETS["sk-proj"])
-        monkeypatch.setenv("MY_OTHER_API_KEY", SECRETS["sk-ant"])
+        project.variables["OPENAI_API_KEY"] = SECRETS["sk-proj"]
+        project.variables["MY_OTHER_API_KEY"] = SECRETS["sk-ant"]
         upstream.answers |= {
             "echo": completion(f"Your key is {SECRETS['sk-proj']}"),
             "other": completion(f"and {SECRETS['sk-ant']}"),

@@ -19,8 +19,6 @@ from mockserver import MockServer
 from tests.llmkit.pytest_plugin.conftest import Project
 from tests.llmkit.pytest_plugin.upstream import Upstream, completion
 
-pytest_plugins = ["pytester"]
-
 TESTS = """
     from app import ask
     def test_one(): ask("one")
@@ -74,13 +72,11 @@ def test_the_ledgers_of_workers_are_one(project: Project, server: MockServer) ->
         result.stdout.fnmatch_lines([f"* $0.* {test}"])
 
 
-def test_a_live_line_on_a_terminal_tells_calls_tokens_and_cost_so_far(
-    project: Project, server: MockServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_live_line_on_a_terminal_tells_calls_tokens_and_cost_so_far(project: Project, server: MockServer) -> None:
     project.write(test_it=TESTS)
     project.use(server)
-    monkeypatch.setenv("TERM", "xterm")
-    shown = on_a_terminal(project, "--record", "-p", "no:cacheprovider", "-p", "llmkit.pytest_plugin")
+    project.variables["TERM"] = "xterm"
+    shown = on_a_terminal(project, "--record", *project.loading())
     lines = re.findall(r"llmkit: (\d) calls?, \d+ tokens, \$0\.\d+ so far", shown)
     assert list(dict.fromkeys(lines)) == ["1", "2", "3"], shown  # also within test_two, between its calls
     assert "test_it.py \x1bD" in shown, "pytest's own line stays as it is"
@@ -92,7 +88,7 @@ def on_a_terminal(project: Project, *options: str) -> str:
     child, terminal = pty.fork()
     if not child:
         os.chdir(project.path)
-        os.execv(sys.executable, [sys.executable, "-m", "pytest", *options])
+        os.execve(sys.executable, [sys.executable, "-m", "pytest", *options], project.variables)
     sent = b""
     try:
         while piece := os.read(terminal, 65536):

@@ -7,8 +7,6 @@ import pytest
 from mockserver import MockServer
 from tests.llmkit.pytest_plugin.conftest import Project
 
-pytest_plugins = ["pytester"]
-
 
 def test_an_unrecorded_request_fails_with_the_nearest_recording_and_the_command(
     project: Project, server: MockServer

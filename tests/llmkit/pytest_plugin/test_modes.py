@@ -5,10 +5,8 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from mockserver import MockServer, reply
+from mockserver import MockServer
 from tests.llmkit.pytest_plugin.conftest import Project
-
-pytest_plugins = ["pytester"]
 
 ASKS = "from app import ask\ndef test_one():\n    for text in {!r}: ask(text)\n"
 MODES = ("new", "all", "verify", "review", "none", "once", "new_episodes")
@@ -49,17 +47,6 @@ def test_new_episodes_adds_and_prunes_nothing_where_new_prunes_too(project: Proj
     project.run("--record=new").assert_outcomes(passed=1)
     assert recorded(project) == ["one", "three"]
     assert len(server.journal) == 3
-
-
-def test_all_replaces_what_there_was(project: Project, server: MockServer) -> None:
-    project.use(server)
-    asking(project, "one", "two")
-    project.run("--record").assert_outcomes(passed=1)
-    asking(project, "one")
-    server.script(reply("quite another answer"))
-    project.run("--record=all").assert_outcomes(passed=1)
-    assert recorded(project) == ["one"]
-    assert "quite another answer" in (project.path / "cassettes/test_it/test_one.yaml").read_text()
 
 
 def test_none_replays(project: Project, server: MockServer) -> None:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from mockserver import MockServer
 from tests.llmkit.pytest_plugin.conftest import Project
-
-pytest_plugins = ["pytester"]
 
 
 def test_a_live_test_is_neither_recorded_nor_replayed(project: Project, server: MockServer) -> None:
@@ -45,36 +41,14 @@ def test_cassettes_lie_where_the_option_says(project: Project, server: MockServe
     assert len(server.journal) == 1
 
 
-def test_cassettes_lie_at_the_rootdir_wherever_pytest_is_started(
-    project: Project, server: MockServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cassettes_lie_at_the_rootdir_wherever_pytest_is_started(project: Project, server: MockServer) -> None:
     below = project.path / "tests" / "unit"
     below.mkdir(parents=True)
     (below / "test_it.py").write_text("from app import ask\nclass TestIt:\n    def test_one(self): ask()\n")
     project.use(server)
-    monkeypatch.chdir(below)
+    project.start = below
     project.run("--record", "test_it.py").assert_outcomes(passed=1)
     assert project.cassettes() == ["tests/unit/test_it/TestIt/test_one.yaml"]
-
-
-def test_no_two_tests_share_a_file(project: Project, server: MockServer) -> None:
-    ids = ["a/b", "a:b", "a?b", "a|b", "a-b", "plain", "x" * 300, "x" * 299, "..", "über", "語" * 100]
-    project.write(
-        test_it=f"""
-        import pytest
-        from app import ask
-        @pytest.mark.parametrize("x", {ids!r}, ids={ids!r})
-        def test_one(x): ask(x)
-        """
-    )
-    project.use(server)
-    project.run("--record").assert_outcomes(passed=len(ids))
-    files = project.cassettes()
-    assert len(files) == len(ids)
-    assert "test_it/test_one[plain].yaml" in files
-    assert all(len(Path(file).name.encode()) < 200 for file in files)
-    project.use_nothing()
-    project.run().assert_outcomes(passed=len(ids))
 
 
 def test_dummy_credentials_of_an_unknown_provider_are_refused(project: Project) -> None:

@@ -9,8 +9,7 @@ import pytest
 from llmkit.recording import cassette
 from mockserver import MockServer
 from tests.llmkit.pytest_plugin.conftest import Project
-
-pytest_plugins = ["pytester"]
+from tests.llmkit.pytest_plugin.starter import Starter
 
 TESTS = """
     from app import ask
@@ -22,20 +21,13 @@ TESTS = """
 class Reviewed:
     """A project whose prompts have changed since they were recorded."""
 
-    def __init__(self, project: Project, pytester: pytest.Pytester, server: MockServer) -> None:
-        self._pytester = pytester
+    def __init__(self, project: Project) -> None:
         self.project = project
-        project.use(server)
-        project.write(test_it=TESTS.format("old"))
-        project.run("--record").assert_outcomes(passed=2)
         self.first = self.files()
         project.write(test_it=TESTS.format("new"))
 
     def review(self, answers: str, *options: str) -> pytest.RunResult:
-        plugins = ["llmkit.pytest_plugin", *["xdist.plugin"] * any(option.startswith("-n") for option in options)]
-        loaded = [word for name in plugins for word in ("-p", name)]
-        command = (*self._pytester._getpytestargs(), "-p", "no:cacheprovider", *loaded, "--record=review", *options)
-        return self._pytester.run(*command, stdin=answers.encode(), timeout=60)
+        return self.project.run("--record=review", *options, stdin=answers)
 
     def files(self, below: str = "cassettes/test_it") -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in sorted((self.project.path / below).glob("*.yaml"))}
@@ -50,9 +42,21 @@ class Reviewed:
         ]
 
 
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory, starter: Starter | None) -> Project:
+    project = Project(tmp_path_factory.mktemp("recorded"), starter)
+    project.write(test_it=TESTS.format("old"))
+    with MockServer() as server:
+        project.use(server)
+        project.run("--record").assert_outcomes(passed=2)
+    return project
+
+
 @pytest.fixture
-def reviewed(project: Project, pytester: pytest.Pytester, server: MockServer) -> Reviewed:
-    return Reviewed(project, pytester, server)
+def reviewed(project: Project, recorded: Project, server: MockServer) -> Reviewed:
+    project.copy(recorded)
+    project.use(server)
+    return Reviewed(project)
 
 
 def test_each_changed_interaction_is_shown_by_what_it_means_and_written_when_it_is_accepted(
@@ -77,7 +81,7 @@ def test_each_changed_interaction_is_shown_by_what_it_means_and_written_when_it_
     assert not (reviewed.project.path / "cassettes/.review").exists()
     reviewed.project.use_nothing()
     assert reviewed.project.run().ret == 0
-    assert len(server.journal) == 4
+    assert len(server.journal) == 2
 
 
 def test_the_diff_of_all_lines_is_shown_if_it_is_asked_for(reviewed: Reviewed) -> None:
@@ -140,7 +144,7 @@ def test_what_is_not_decided_waits_and_is_asked_for_again_without_being_paid_aga
     assert reviewed.prompts() == (["new one", "old two"] if decided else ["old one", "old two"])
     reviewed.review("y\n" * (2 - decided)).assert_outcomes(passed=2)
     assert reviewed.prompts() == ["new one", "new two"]
-    assert len(server.journal) == 4
+    assert len(server.journal) == 2
     assert not (reviewed.project.path / "cassettes/.review").exists()
 
 

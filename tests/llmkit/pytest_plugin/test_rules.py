@@ -5,8 +5,6 @@ from __future__ import annotations
 from mockserver import MockServer
 from tests.llmkit.pytest_plugin.conftest import Project
 
-pytest_plugins = ["pytester"]
-
 INI = """
 llmkit_ignore =
     metadata.run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
 import pytest
@@ -21,7 +22,7 @@ def test_the_network_is_sealed_while_tests_are_collected(project: Project) -> No
 
 def test_the_network_is_sealed_before_the_first_conftest(project: Project) -> None:
     project.write(conftest="import socket\nsocket.gethostbyname('example.com')\n", test_it="def test_one(): pass\n")
-    result = project.run()
+    result = project.run_anew()
     assert result.ret != 0
     assert "NetworkSealed" in str(result.stdout) + str(result.stderr)
 
@@ -100,11 +101,11 @@ def test_other_servers_of_this_machine_are_left_alone(project: Project) -> None:
 
 
 def test_the_environment_and_the_network_are_as_before_after_a_run_in_process(
-    project: Project, pytester: pytest.Pytester
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.write(test_it="import os\ndef test_one(): assert os.environ['OPENAI_API_KEY'] == 'dummy-key-for-replay'\n")
-    import os
-
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makepyfile("import os\ndef test_one(): assert os.environ['OPENAI_API_KEY'] == 'dummy-key-for-replay'\n")
     plugins = ("-p", "no:cacheprovider", "-p", "llmkit.pytest_plugin")
     pytester.runpytest_inprocess(*plugins).assert_outcomes(passed=1)
     assert "OPENAI_API_KEY" not in os.environ

@@ -5,8 +5,6 @@ from __future__ import annotations
 from tests.llmkit.pytest_plugin.conftest import Project
 from tests.llmkit.pytest_plugin.upstream import Upstream, completion, stream
 
-pytest_plugins = ["pytester"]
-
 # a test for each way to ask, each asking by its own name
 TESTS = """
     import os
@@ -61,7 +59,7 @@ def test_verify_calls_the_live_api_writes_nothing_and_fails_on_breaking_drift(pr
     with Upstream() as upstream:
         project.use(upstream)
         upstream.answers |= {name: stream("Hel", "lo") for name in STREAMED}
-        project.run("--record").assert_outcomes(passed=TESTS_COUNT)
+        project.run_anew("--record").assert_outcomes(passed=TESTS_COUNT)
         before = bytes_of(project)
         upstream.asked.clear()
         choice = {"finish_reason": "length"}
@@ -79,7 +77,7 @@ def test_verify_calls_the_live_api_writes_nothing_and_fails_on_breaking_drift(pr
             "async grammar": stream("Hel", "lo", ending="data: {broken\n\n"),
             "wide": completion(usage=None),
         }
-        result = project.run("--record=verify", "-rA", "--tb=short")
+        result = project.run_anew("--record=verify", "-rA", "--tb=short")
     assert bytes_of(project) == before, "verify has written"
     assert len(upstream.asked) == TESTS_COUNT, "each request is sent once"
     failed = {line.split(" - ")[0].split("::")[1] for line in result.outlines if line.startswith(("FAILED", "ERROR"))}

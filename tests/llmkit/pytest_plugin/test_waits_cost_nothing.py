@@ -7,8 +7,6 @@ import re
 from mockserver import MockServer, fault, reply
 from tests.llmkit.pytest_plugin.conftest import Project
 
-pytest_plugins = ["pytester"]
-
 TESTS = """
     import os, time
     import openai, pytest, requests, urllib.error
@@ -32,7 +30,7 @@ TESTS = """
 
     def test_llmkit():
         with llmkit.Client(model="gpt-4o") as client:
-            assert len(client.chat("Hi").attempts) == 3
+            assert len(client.chat("Hi").attempts) == 2
 
     def test_requests():
         session = requests.Session()
@@ -77,20 +75,22 @@ OTHER_WAITS = """
 def test_a_recorded_retry_after_of_three_seconds_costs_a_replay_nothing(project: Project, server: MockServer) -> None:
     project.write(test_it=TESTS)
     project.use(server)
-    server.script(*(step for _ in range(5) for step in (fault.rate_limited(retry_after_s=1).times(2), reply("ok"))))
+    server.script(
+        *(step for times in (1, 1, 1, 1, 2) for step in (fault.rate_limited(retry_after_s=1).times(times), reply("ok")))
+    )
     project.run("--record").assert_outcomes(passed=5)
     for name in project.cassettes():
         path = project.path / "cassettes" / name
         text = path.read_text()
         longer, count = re.subn(r"(?im)(retry-after(?:-ms)?:[\s\[-]*['\"]?)1", r"\g<1>3", text)
-        assert count >= 2, "the time to wait is in the cassette"
+        assert count >= 1, "the time to wait is in the cassette"
         path.write_text(longer)
     project.use_nothing()
-    result = project.run("--durations=0", "--durations-min=0")
+    result = project.run_anew("--durations=0", "--durations-min=0")
     result.assert_outcomes(passed=5)
     calls = [line.split() for line in result.outlines if " call " in line]
     assert len(calls) == 5
-    # of ten waits for three seconds none was waited for; importing the SDK may take long on a slow machine
+    # of six waits for three seconds none was waited for; importing the SDK may take long on a slow machine
     assert sum(float(seconds.rstrip("s")) for seconds, *_ in calls) < 10
 
 
