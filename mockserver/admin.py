@@ -1,15 +1,18 @@
 """`/__admin`: script, journal, reset and health, in the JSON that scripts are written in."""
 
 import inspect
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, get_type_hints
 
 from aiohttp import web
 
 from mockserver import faults
+from mockserver.clock import Clock, ClockError
 from mockserver.faults.registry import Kind
+from mockserver.quotas import BadQuota
 from mockserver.scripting import tokens
-from mockserver.scripting.options import in_words
+from mockserver.scripting.options import in_words, shown, suggestion
 from mockserver.scripting.reading import ScriptError, Written, from_data
 from mockserver.state import State
 from mockserver.transmission import BodyTooLarge, read_body
@@ -35,6 +38,10 @@ class Admin:
             web.get(f"{PREFIX}/faults", self.faults),
             web.get(f"{PREFIX}/journal", self.journal),
             web.delete(f"{PREFIX}/journal", self.clear_journal),
+            web.get(f"{PREFIX}/quotas", self.quotas),
+            web.put(f"{PREFIX}/quotas", self.set_quotas),
+            web.get(f"{PREFIX}/clock", self.clock),
+            web.post(f"{PREFIX}/clock", self.set_clock),
             web.post(f"{PREFIX}/reset", self.reset),
             web.route("*", f"{PREFIX}/{{path:.*}}", self.unknown),
         ]
@@ -69,6 +76,34 @@ class Admin:
         """Every fault there is, with what it takes."""
         return _json({"faults": [described(kind) for _, kind in sorted(faults.kinds().items())]})
 
+    async def quotas(self, _request: web.Request) -> web.Response:
+        """The limits that everybody has, and how everybody stands."""
+        quotas, now = self._state.quotas, self._state.clock.now()
+        return _json({"rpm": quotas.limits.rpm, "tpm": quotas.limits.tpm, "accounts": quotas.standing(now=now)})
+
+    async def set_quotas(self, request: web.Request) -> web.Response:
+        """Other limits, for each key and deployment; what has been used is forgotten."""
+        wanted = await self._object(request, ("rpm", "tpm"))
+        try:
+            self._state.quotas.set(**wanted)
+        except BadQuota as exc:
+            raise _bad_request(str(exc)) from exc
+        return await self.quotas(request)
+
+    async def clock(self, _request: web.Request) -> web.Response:
+        """What time it is, whether it stands still, and when the next waiting answer goes on."""
+        clock = self._state.clock
+        return _json({"now": clock.now(), "virtual": clock.is_virtual, "next_wake": clock.next_wake()})
+
+    async def set_clock(self, request: web.Request) -> web.Response:
+        """Stop the clock (`virtual`), at an instant (`at`) if wanted, let it run again, or move it (`advance_s`)."""
+        wanted = await self._object(request, ("virtual", "at", "advance_s"))
+        try:
+            _set_clock(self._state.clock, **wanted)
+        except (ClockError, ValueError) as exc:
+            raise _bad_request(str(exc)) from exc
+        return await self.clock(request)
+
     async def journal(self, _request: web.Request) -> web.Response:
         """Every exchange so far."""
         return _json({"exchanges": [exchange.as_json() for exchange in self._state.journal]})
@@ -92,6 +127,16 @@ class Admin:
         except ValueError as exc:
             raise _bad_request(f"the request body is not JSON: {exc}") from exc
 
+    async def _object(self, request: web.Request, known: Sequence[str]) -> dict[str, Any]:
+        """The JSON object in the body, which has no other keys than those known."""
+        data = await self._body(request)
+        if not isinstance(data, dict):
+            raise _bad_request(f"the request body is {shown(data)}; it takes an object with {', '.join(known)}")
+        for key in data:
+            if key not in known:
+                raise _bad_request(f"unknown key {key!r}; {suggestion(key, known)}")
+        return data
+
     async def _written(self, request: web.Request) -> Written:
         data = await self._body(request)
         try:
@@ -107,6 +152,23 @@ class Admin:
         return _json(
             {"error": {"message": f"there is no {request.method} {request.path}; there is {known}"}}, status=404
         )
+
+
+def _set_clock(clock: Clock, *, virtual: Any = None, at: Any = None, advance_s: Any = None) -> None:
+    for name, value, fits in (
+        ("virtual", virtual, bool),
+        ("at", at, (int, float)),
+        ("advance_s", advance_s, (int, float)),
+    ):
+        if value is not None and (not isinstance(value, fits) or (name != "virtual" and isinstance(value, bool))):
+            takes = "true or false" if name == "virtual" else "a number of seconds"
+            raise ValueError(f"{name} is {shown(value)}; it takes {takes}")
+    if virtual is False:
+        clock.run()
+    elif virtual or at is not None:
+        clock.stop(at)
+    if advance_s is not None:
+        clock.advance(advance_s)
 
 
 def described(kind: Kind) -> dict[str, Any]:

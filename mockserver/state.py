@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from mockserver.clock import Clock
+from mockserver.quotas import Quotas
 from mockserver.scripting.script import Script
 from mockserver.store import Store
 from mockserver.truth.journal import Journal
@@ -41,6 +42,7 @@ class State:
     clock: Clock = field(init=False)
     script: Script = field(init=False)
     store: Store = field(default_factory=Store)
+    quotas: Quotas = field(default_factory=Quotas)
     journal: Journal = field(default_factory=Journal)
 
     def __post_init__(self) -> None:
@@ -48,7 +50,8 @@ class State:
         self.script = Script(seed=self.settings.seed or 0)
 
     def reset(self) -> None:
-        """Forget script, journal and objects; the clock goes on as it is."""
+        """Forget script, journal, quotas and objects; the clock goes on as it is."""
         self.script.replace((), seed=self.settings.seed or 0)
         self.journal.clear()
         self.store.clear()
+        self.quotas.clear()

@@ -15,6 +15,7 @@ from mockserver.dialects import Dialect
 from mockserver.forms import Form, is_form, parse_form
 from mockserver.generating.dice import Dice
 from mockserver.problems import Problem
+from mockserver.quotas import Charge, Name
 from mockserver.scripting.steps import Moment
 from mockserver.state import State
 from mockserver.surfaces import Operation, Performed, Place, Result, Scripted, Setting
@@ -114,7 +115,23 @@ class Visit:
         call = replace(call, model=model.name)
         self.note(model=call.model)
         self._check(call, model, operation)
-        return self._follow_script(call, self._setting(model), operation)
+        charge = self._charge(call, model, operation)
+        return self._follow_script(call, self._setting(model), operation, charge)
+
+    def _charge(self, call: Call, model: Model, operation: Operation) -> Charge | None:
+        """What the quotas are charged before anything is said, None where there are none; Problem if it is too much."""
+        limits = self.state.quotas.limits
+        if (limits.rpm is None and limits.tpm is None) or not model.name:
+            return None
+        charge = self._charged(call, operation.estimate(call, model))
+        if not charge.is_admitted:
+            raise self.dialect.over_quota(call, charge)
+        return charge
+
+    def _charged(self, call: Call, tokens: int) -> Charge:
+        name: Name = "azure" if self.dialect.name == "azure" else "openai"
+        subject = call.deployment or call.model
+        return self.state.quotas.charge(key=call.key, subject=subject, dialect=name, estimate=tokens, now=self.now)
 
     def _check(self, call: Call, model: Model, operation: Operation) -> None:
         try:
@@ -123,9 +140,9 @@ class Visit:
             if not self.state.settings.lenient:
                 raise
 
-    def _follow_script(self, call: Call, setting: Setting, operation: Operation) -> Answer:
+    def _follow_script(self, call: Call, setting: Setting, operation: Operation, charge: Charge | None) -> Answer:
         def say(scripted: Scripted) -> Answer:
-            return self._success(call, replace(setting, scripted=scripted), operation)
+            return self._success(call, replace(setting, scripted=scripted), operation, charge)
 
         taken = self.state.script.take(call, self.now)
         step = taken.step
@@ -238,14 +255,19 @@ class Visit:
     def _perform(self, call: Call, method: str, path: str, body: dict[str, Any]) -> Performed:
         raise NotImplementedError  # filled in with batches
 
-    def _success(self, call: Call, setting: Setting, operation: Operation) -> Answer:
+    def _success(self, call: Call, setting: Setting, operation: Operation, charge: Charge | None) -> Answer:
         """What the operation says, as the dialect puts it."""
         result = operation.answer(call, setting)
         spent = result.spent
         if spent.total:
             self.note(spent=spent)
+        if charge is not None:
+            self.state.quotas.settle(charge, actual_tokens=spent.total, now=self.now)
         headers = self.dialect.headers(
-            call, Dice(setting.seed, "headers", self.number), streamed=result.streamed, tokens=spent.total
+            call,
+            Dice(setting.seed, "headers", self.number),
+            streamed=result.streamed,
+            charge=charge or self._charged(call, spent.total),
         )
         if result.content is not None:
             headers["content-type"] = result.content_type

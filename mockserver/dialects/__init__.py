@@ -8,6 +8,7 @@ from mockserver.answers import Answer, framed
 from mockserver.calls import Call
 from mockserver.generating.dice import Dice
 from mockserver.problems import Problem
+from mockserver.quotas import Charge
 
 Payload = dict[str, Any]
 
@@ -46,6 +47,10 @@ class Dialect(ABC):
         """The 429 of a spent quota; `limit` is "requests" or "tokens"."""
 
     @abstractmethod
+    def over_quota(self, call: Call, charge: Charge) -> Problem:
+        """The 429 of a quota that the server counts, with exact numbers."""
+
+    @abstractmethod
     def insufficient_quota(self, call: Call) -> Problem:
         """The 429 of a quota that no waiting for a minute restores."""
 
@@ -58,8 +63,8 @@ class Dialect(ABC):
         """The failure of the service, with any status from 500 on."""
 
     @abstractmethod
-    def headers(self, call: Call, dice: Dice, *, streamed: bool, tokens: int) -> dict[str, str]:
-        """The headers of a success; `tokens` is what the request cost."""
+    def headers(self, call: Call, dice: Dice, *, streamed: bool, charge: Charge) -> dict[str, str]:
+        """The headers of a success; `charge` is how the quotas stand after it."""
 
     @abstractmethod
     def problem_headers(self, request_id: str, status: int, dice: Dice) -> dict[str, str]:

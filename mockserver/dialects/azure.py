@@ -15,11 +15,10 @@ from mockserver.calls import Call
 from mockserver.dialects import Dialect, Payload, bearer
 from mockserver.generating.dice import Dice
 from mockserver.problems import Problem
+from mockserver.quotas import UNLIMITED, Charge
 from mockserver.wire import compact, frames_of, named_events
 
 _REGION = "East US 2"
-_REQUESTS_LIMIT = 120
-_TOKENS_LIMIT = 120_000
 _OPERATIONS = {"chat": ("ChatCompletions_Create", "chatCompletion"), "embeddings": ("Embeddings_Create", "embeddings")}
 
 _SAFE = {"filtered": False, "severity": "safe"}
@@ -80,6 +79,14 @@ class Azure(Dialect):
 
     @override
     def rate_limited(self, call: Call, *, retry_after_s: float, limit: str) -> Problem:
+        limit_of = UNLIMITED["azure"][limit == "tokens"]
+        return self._over_limit(call, limit, retry_after_s, {f"x-ratelimit-limit-{limit}": str(limit_of)})
+
+    @override
+    def over_quota(self, call: Call, charge: Charge) -> Problem:
+        return self._over_limit(call, charge.limit or "requests", charge.retry_after_s or 0.0, _limits(charge))
+
+    def _over_limit(self, call: Call, limit: str, retry_after_s: float, limits: Mapping[str, str]) -> Problem:
         wait_s = math.ceil(retry_after_s)
         noun = "token" if limit == "tokens" else "call"
         operation = _OPERATIONS.get(call.surface, ("Models_List", ""))[0]
@@ -93,8 +100,8 @@ class Azure(Dialect):
         headers = {
             "retry-after": str(wait_s),
             "retry-after-ms": str(round(retry_after_s * 1000)),
+            **limits,
             f"x-ratelimit-reset-{limit}": str(wait_s),
-            f"x-ratelimit-limit-{limit}": str(_TOKENS_LIMIT if limit == "tokens" else _REQUESTS_LIMIT),
             f"x-ratelimit-remaining-{limit}": "0",
             "x-ms-client-request-id": "Not-Set",
             "x-ms-deployment-name": call.deployment or call.model,
@@ -129,7 +136,7 @@ class Azure(Dialect):
         return problems.error(status, message, kind="server_error")
 
     @override
-    def headers(self, call: Call, dice: Dice, *, streamed: bool, tokens: int) -> dict[str, str]:
+    def headers(self, call: Call, dice: Dice, *, streamed: bool, charge: Charge) -> dict[str, str]:
         return {
             "content-type": "text/event-stream; charset=utf-8" if streamed else "application/json",
             "apim-request-id": dice.uuid(),
@@ -143,14 +150,7 @@ class Azure(Dialect):
             "x-ms-rai-invoked": "true",
             "x-ms-region": _REGION,
             "x-ratelimit-abusepenalty-active": "False",
-            "x-ratelimit-limit-requests": str(_REQUESTS_LIMIT),
-            "x-ratelimit-limit-tokens": str(_TOKENS_LIMIT),
-            "x-ratelimit-remaining-requests": str(_REQUESTS_LIMIT - 1),
-            "x-ratelimit-remaining-tokens": str(max(_TOKENS_LIMIT - tokens, 0)),
-            "x-ratelimit-renewalperiod-requests": "60",
-            "x-ratelimit-renewalperiod-tokens": "60",
-            "x-ratelimit-reset-requests": "500",
-            "x-ratelimit-reset-tokens": str(math.ceil(60_000 * tokens / _TOKENS_LIMIT)),
+            **_limits(charge),
             "x-request-id": call.request_id,
         }
 
@@ -203,6 +203,20 @@ class Azure(Dialect):
             "prompt_filter_results": _PROMPT_FILTER,
         }
         return [first, *(_filtered(chunk) for chunk in chunks)]
+
+
+def _limits(charge: Charge) -> dict[str, str]:
+    """How the quotas stand; resets are bare integers, of milliseconds as recorded: 500 after 1 request of 120."""
+    return {
+        "x-ratelimit-limit-requests": str(charge.requests.limit),
+        "x-ratelimit-limit-tokens": str(charge.tokens.limit),
+        "x-ratelimit-remaining-requests": str(charge.requests.remaining),
+        "x-ratelimit-remaining-tokens": str(charge.tokens.remaining),
+        "x-ratelimit-renewalperiod-requests": "60",
+        "x-ratelimit-renewalperiod-tokens": "60",
+        "x-ratelimit-reset-requests": str(round(charge.requests.reset_s * 1000)),
+        "x-ratelimit-reset-tokens": str(round(charge.tokens.reset_s * 1000)),
+    }
 
 
 def _filtered(chunk: Payload) -> Payload:

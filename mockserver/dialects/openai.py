@@ -4,6 +4,7 @@ Shapes and headers as in replies recorded from api.openai.com by openllmetry, op
 and pydantic-ai; error texts that were only quoted in an issue name it.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,14 +15,12 @@ from mockserver.calls import Call
 from mockserver.dialects import Dialect, Payload, bearer
 from mockserver.generating.dice import Dice
 from mockserver.problems import Problem
+from mockserver.quotas import Charge, go_duration
 from mockserver.wire import frames_of, named_events, pretty
 
 _KEYS_PAGE = "https://platform.openai.com/account/api-keys"
 _LIMITS_PAGE = "https://platform.openai.com/account/rate-limits"
 _ORGANIZATION = "org-mockserver"
-
-_REQUESTS_LIMIT = 10_000
-_TOKENS_LIMIT = 30_000_000
 
 
 class OpenAI(Dialect):
@@ -87,7 +86,7 @@ class OpenAI(Dialect):
             unit = "tokens per min (TPM): Limit 30000, Used 29500, Requested 1000"
         message = (
             f"Rate limit reached for {call.model} in organization {_ORGANIZATION} on {unit}."
-            f" Please try again in {go_duration(retry_after_s)}. Visit {_LIMITS_PAGE} to learn more."
+            f" Please try again in {go_duration(round(retry_after_s, 3))}. Visit {_LIMITS_PAGE} to learn more."
         )
         headers = {
             "retry-after": str(max(round(retry_after_s), 1) if retry_after_s else 0),
@@ -96,10 +95,32 @@ class OpenAI(Dialect):
             "x-ratelimit-limit-tokens": "30000",
             "x-ratelimit-remaining-requests": "3" if limit == "tokens" else "0",
             "x-ratelimit-remaining-tokens": "500" if limit == "tokens" else "30000",
-            "x-ratelimit-reset-requests": "0s" if limit == "tokens" else go_duration(retry_after_s),
-            "x-ratelimit-reset-tokens": go_duration(retry_after_s) if limit == "tokens" else "0s",
+            "x-ratelimit-reset-requests": "0s" if limit == "tokens" else go_duration(round(retry_after_s, 3)),
+            "x-ratelimit-reset-tokens": go_duration(round(retry_after_s, 3)) if limit == "tokens" else "0s",
         }
         return problems.error(429, message, kind=limit, code="rate_limit_exceeded", headers=headers)
+
+    @override
+    def over_quota(self, call: Call, charge: Charge) -> Problem:
+        gauge = charge.tokens if charge.limit == "tokens" else charge.requests
+        noun = "tokens per min (TPM)" if charge.limit == "tokens" else "requests per min (RPM)"
+        requested = charge.requested if charge.limit == "tokens" else 1
+        whose = f"for {call.model} in organization {_ORGANIZATION} on {noun}: Limit {gauge.limit}"
+        if charge.is_too_large:
+            message = (
+                f"Request too large {whose}, Requested {requested}. The input or output tokens must be reduced in order"
+                f" to run successfully. Visit {_LIMITS_PAGE} to learn more."
+            )
+            return problems.error(429, message, kind="tokens", code="rate_limit_exceeded", headers=_limits(charge))
+        wait_s = charge.retry_after_s or 0.0
+        message = (
+            f"Rate limit reached {whose}, Used {gauge.limit - gauge.remaining}, Requested {requested}."
+            f" Please try again in {go_duration(wait_s)}. Visit {_LIMITS_PAGE} to learn more."
+        )
+        headers = {"retry-after": str(math.ceil(wait_s)), "retry-after-ms": str(round(wait_s * 1000))}
+        return problems.error(
+            429, message, kind=charge.limit, code="rate_limit_exceeded", headers={**headers, **_limits(charge)}
+        )
 
     @override
     def insufficient_quota(self, call: Call) -> Problem:
@@ -133,7 +154,7 @@ class OpenAI(Dialect):
         return problems.error(status, message, kind="server_error")
 
     @override
-    def headers(self, call: Call, dice: Dice, *, streamed: bool, tokens: int) -> dict[str, str]:
+    def headers(self, call: Call, dice: Dice, *, streamed: bool, charge: Charge) -> dict[str, str]:
         return {
             "content-type": "text/event-stream; charset=utf-8" if streamed else "application/json",
             "access-control-expose-headers": "X-Request-ID",
@@ -141,12 +162,7 @@ class OpenAI(Dialect):
             "openai-processing-ms": str(dice.randint(80, 900)),
             "openai-project": "proj_mockserver",
             "openai-version": "2020-10-01",
-            "x-ratelimit-limit-requests": str(_REQUESTS_LIMIT),
-            "x-ratelimit-limit-tokens": str(_TOKENS_LIMIT),
-            "x-ratelimit-remaining-requests": str(_REQUESTS_LIMIT - 1),
-            "x-ratelimit-remaining-tokens": str(max(_TOKENS_LIMIT - tokens, 0)),
-            "x-ratelimit-reset-requests": go_duration(60 / _REQUESTS_LIMIT),
-            "x-ratelimit-reset-tokens": go_duration(60 * tokens / _TOKENS_LIMIT),
+            **_limits(charge),
             "x-request-id": call.request_id,
             **self.edge_headers(dice),
         }
@@ -207,15 +223,16 @@ def masked(key: str) -> str:
     return printable if len(printable) <= 12 else f"{printable[:8]}{'*' * (len(printable) - 12)}{printable[-4:]}"
 
 
-def go_duration(seconds: float) -> str:
-    """A duration as Go prints it: `6ms`, `18.642s`, `21m36s`."""
-    milliseconds = round(seconds * 1000)
-    if milliseconds < 1000:
-        return f"{milliseconds}ms" if milliseconds else "0s"
-    minutes, rest = divmod(milliseconds, 60_000)
-    hours, minutes = divmod(minutes, 60)
-    parts = [(hours, "h"), (minutes, "m")] if hours else [(minutes, "m")] if minutes else []
-    return "".join(f"{number}{unit}" for number, unit in parts) + f"{rest / 1000:g}s"
+def _limits(charge: Charge) -> dict[str, str]:
+    """How the quotas stand; resets are durations as Go prints them."""
+    return {
+        "x-ratelimit-limit-requests": str(charge.requests.limit),
+        "x-ratelimit-limit-tokens": str(charge.tokens.limit),
+        "x-ratelimit-remaining-requests": str(charge.requests.remaining),
+        "x-ratelimit-remaining-tokens": str(charge.tokens.remaining),
+        "x-ratelimit-reset-requests": go_duration(charge.requests.reset_s),
+        "x-ratelimit-reset-tokens": go_duration(charge.tokens.reset_s),
+    }
 
 
 # unverified in wording: what is known of 502 and 504 is that the edge answers them in HTML
