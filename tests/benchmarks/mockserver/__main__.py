@@ -214,17 +214,19 @@ def _of_slow_streams(ours: slow.Found, bare: slow.Found) -> Iterator[Line]:
     sizes = (ours.kib_each, bare.kib_each)
     bound = f"≤ {_MOST_KIB:g} KiB"
     yield _slow_line("memory of each", *map("{:.1f} KiB".format, sizes), goal=bound, is_met=sizes[0] <= _MOST_KIB)
-    for name, share, steady in (
-        ("lateness, median", 0.5, False),
-        ("lateness, p99 once all are open", 0.99, True),
-        ("lateness, worst", 1.0, False),
+    for name, share, of in (
+        ("lateness, median", 0.5, "lateness_ms"),
+        ("lateness, p99 once all are open", 0.99, "steady_ms"),
+        ("lateness, worst", 1.0, "lateness_ms"),
+        ("lateness after the chunk before, p99", 0.99, "gaps_ms"),
     ):
-        late = (one.late_ms(share, steady=steady) for one in (ours, bare))
+        late = (slow.quantile(getattr(one, of), share) for one in (ours, bare))
         yield _slow_line(name, *map("{:,.1f} ms".format, late))
-    late_ms = (ours.late_ms(0.99), bare.late_ms(0.99))
+    late_ms = [slow.quantile(one.lateness_ms, 0.99) for one in (ours, bare)]
     bound = f"≤ {_MOST_LATE_MS:g} ms"
     is_met = late_ms[0] <= _MOST_LATE_MS
     yield _slow_line("lateness, p99", *map("{:,.1f} ms".format, late_ms), goal=bound, is_met=is_met)
+    yield _slow_line("waited for the core, for others", *(f"{one.waited_s:.1f} s" for one in (ours, bare)))
     yield _slow_line("CPU time of a slow frame", *(f"{one.server_us:.0f} µs" for one in (ours, bare)))
     yield _slow_line("CPU time of the load for it", *(f"{one.load_us:.0f} µs" for one in (ours, bare)))
 

@@ -25,7 +25,11 @@ class Server:
 
     def cpu_s(self) -> float:
         """The CPU seconds used so far, user and system, by all threads."""
-        return sum(_cpu_s(pid) for pid in self._processes())
+        return sum(_scheduled_s(pid)[0] for pid in self._processes())
+
+    def waited_s(self) -> float:
+        """The seconds that its threads were ready to run, and other processes had the core."""
+        return sum(_scheduled_s(pid)[1] for pid in self._processes())
 
     def memory_bytes(self) -> int:
         """The memory held: what processes share counts once (PSS)."""
@@ -106,10 +110,11 @@ def _parents() -> Iterator[tuple[int, int]]:
         yield int(stat.parent.name), int(fields[1])
 
 
-def _cpu_s(pid: int) -> float:
-    """From `schedstat`, in nanoseconds; `stat` has ticks of 10 ms."""
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return sum(int((task / "schedstat").read_text(encoding="utf-8").split()[0]) for task in tasks) / 1e9
+def _scheduled_s(pid: int) -> tuple[float, float]:
+    """On a core, and waiting for one: the sum of all threads from `schedstat`; `stat` has ticks of 10 ms only."""
+    lines = [(task / "schedstat").read_text(encoding="utf-8") for task in Path(f"/proc/{pid}/task").iterdir()]
+    ran, waited = ([int(line.split()[column]) for line in lines] for column in (0, 1))
+    return sum(ran) / 1e9, sum(waited) / 1e9
 
 
 def _pss_bytes(pid: int) -> int:

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
@@ -32,13 +33,19 @@ def script(directory: Path) -> Path:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """`open_at_once` streams at most; bytes of each; how late chunks came, sorted; CPU of server and load."""
+    """`open_at_once` streams at most; bytes of each; how late chunks came, sorted; CPU of server and load.
+
+    `gaps_ms` is how much longer than asked it took from each chunk to the next; `waited_s` how long the server was kept
+    from its core by others.
+    """
 
     open_at_once: int
     bytes_each: float
     lateness_ms: Sequence[float]
     steady_ms: Sequence[float]
+    gaps_ms: Sequence[float]
     server_s: float
+    waited_s: float
     load_s: float
 
     @property
@@ -56,10 +63,10 @@ class Found:
         """The load's own CPU time of a frame, in µs."""
         return self.load_s / len(self.lateness_ms) * 1e6
 
-    def late_ms(self, share: float, *, steady: bool = False) -> float:
-        """A quantile of the lateness of all chunks, or of those after the last stream was opened."""
-        found = self.steady_ms if steady else self.lateness_ms
-        return found[min(int(len(found) * share), len(found) - 1)]
+
+def quantile(found: Sequence[float], share: float) -> float:
+    """What `share` of these sorted values lies below."""
+    return found[min(int(len(found) * share), len(found) - 1)]
 
 
 def measured(server: Server, *, streams: int = STREAMS, opened_per_s: float = OPENED_PER_S) -> Found:
@@ -67,7 +74,7 @@ def measured(server: Server, *, streams: int = STREAMS, opened_per_s: float = OP
     load.run(load.sent(server.port, prompts.fresh(WARM_UP, seed=77)))
     requests = prompts.fresh(streams, seed=78, stream=True)
     crowd, before = _Crowd(), server.memory_bytes()
-    cpu_s, own_s = server.cpu_s(), time.process_time()
+    cpu_s, waited_s, own_s = server.cpu_s(), server.waited_s(), time.process_time()
     memory = load.run(_followed(server, crowd, requests, opened_per_s))
     late = list(_lateness_ms(crowd))
     return Found(
@@ -75,7 +82,9 @@ def measured(server: Server, *, streams: int = STREAMS, opened_per_s: float = OP
         bytes_each=(memory - before) / streams,
         lateness_ms=sorted(ms for _, ms in late),
         steady_ms=sorted(ms for at_s, ms in late if at_s > crowd.all_open_s),
+        gaps_ms=sorted(ms for arrivals in crowd.arrivals for ms in _gaps_ms(arrivals)),
         server_s=server.cpu_s() - cpu_s,
+        waited_s=server.waited_s() - waited_s,
         load_s=time.process_time() - own_s,
     )
 
@@ -161,3 +170,8 @@ def _lateness_ms(crowd: _Crowd) -> Iterator[tuple[float, float]]:
     for arrivals in crowd.arrivals:
         for number, at_s in enumerate(arrivals[1:], start=1):
             yield at_s, (at_s - arrivals[0] - number * DELAY_S) * 1000
+
+
+def _gaps_ms(arrivals: Sequence[float]) -> Iterator[float]:
+    """How much longer than the delay it took from each chunk to the next, in ms."""
+    return ((later - sooner - DELAY_S) * 1000 for sooner, later in pairwise(arrivals))
