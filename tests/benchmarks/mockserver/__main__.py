@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"\nPython {platform.python_version()}, aiohttp {metadata.version('aiohttp')}, {len(cores)} cores\n")
     print(results.table(found))
     missed = [line.name for line in found if line.is_met is False]
-    print("\nAll goals are met." if not missed else f"\nMissed: {'; '.join(missed)}.")
+    print("\nNo goal is missed." if not missed else f"\nMissed: {'; '.join(missed)}.")
     return 1 if missed and chosen.check else 0
 
 
