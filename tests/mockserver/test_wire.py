@@ -146,8 +146,8 @@ def test_the_journal_says_that_the_client_left(serve: Serve, step: Step) -> None
     server = serve(script=[step])
     with socket.create_connection((server.host, server.port), timeout=10) as connection:
         connection.sendall(request(CHAT, json.dumps(chat(stream=True)).encode()))
-        waits_at = 1 if step.action.label == "reply" else 0
-        exchange_once(server, lambda one: one.status == 200 and one.frames == waits_at)
+        waits_at = 1 if step.label == "reply" else 0
+        exchange_once(server, lambda one: one.outcome == step.label and one.frames == waits_at)
     exchange = exchange_once(server, lambda one: one.client_left)
     assert exchange.frames == waits_at
 
@@ -159,9 +159,9 @@ def test_a_client_that_stays_is_not_said_to_have_left(mockserver: MockServer, ht
 
 def test_a_large_script_is_refused_by_its_size(serve: Serve) -> None:
     server = serve()
-    response = httpx.put(f"{server.url}/__admin/script", content=b" " * (32 * 1024 * 1024 + 1), timeout=30)
+    response = httpx.post(f"{server.url}/__admin/script", content=b" " * (32 * 1024 * 1024 + 1), timeout=30)
     assert response.status_code == 400
-    assert "at most 33554432 are read" in response.json()["error"]
+    assert "at most 33554432 are read" in response.json()["error"]["message"]
 
 
 depth_free = st.recursive(
