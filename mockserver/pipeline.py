@@ -2,7 +2,7 @@
 
 import asyncio
 import functools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,8 +15,8 @@ from mockserver.dialects.openai import OpenAI
 from mockserver.problems import Problem
 from mockserver.state import State
 from mockserver.surfaces import Operation, Place
-from mockserver.transmission import ClientLeft, send
-from mockserver.visit import Visit
+from mockserver.transmission import ClientLeft, read_body, send
+from mockserver.visit import Arrival, Visit
 
 Handler = Callable[[web.Request], Any]
 
@@ -65,9 +65,10 @@ class Pipeline:
         self, request: web.Request, dialect: Dialect, decide: Callable[[Visit], Answer]
     ) -> web.StreamResponse:
         """Read the request, let `decide` answer it, and write both into the journal before the first byte is sent."""
-        visit = Visit.open(self.state, request, dialect)
+        visit = Visit.open(self.state, dialect, Arrival.of(request))
         try:
-            answer = await _decided(visit, decide)
+            body = read_body(request, limit=self.state.settings.body_limit)
+            answer = await _decided(visit, body, decide)
             sent = functools.partial(self.state.journal.progress, visit.number)
             return await send(request, answer, clock=self.state.clock, stopping=self.stopping, sent=sent)
         except ClientLeft as left:
@@ -81,9 +82,9 @@ class Pipeline:
             visit.close()
 
 
-async def _decided(visit: Visit, decide: Callable[[Visit], Answer]) -> Answer:
+async def _decided(visit: Visit, body: Awaitable[bytes], decide: Callable[[Visit], Answer]) -> Answer:
     try:
-        await visit.read()
+        await visit.read(body)
         answer = decide(visit)
     except Problem as problem:
         answer = visit.refusal(problem)

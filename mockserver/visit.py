@@ -1,9 +1,9 @@
 """One request on its way through the pipeline: what it asks for, and what it gets."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from aiohttp import web
 
@@ -19,12 +19,31 @@ from mockserver.quotas import Charge, Name
 from mockserver.scripting.steps import Moment
 from mockserver.state import State
 from mockserver.surfaces import Operation, Performed, Place, Result, Scripted, Setting
-from mockserver.transmission import BodyTooLarge, read_body
+from mockserver.transmission import BodyTooLarge
 from mockserver.wire import parse_json
 
 _API_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
 _CREDENTIALS = frozenset({"authorization", "api-key", "cookie", "proxy-authorization", "ocp-apim-subscription-key"})
 _NAMELESS = Model(name="", family="", kind="chat", snapshot="")
+
+
+class Arrival(NamedTuple):
+    """A request before anything of it is understood; header names are in lower case."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    ids: dict[str, str]
+    headers: dict[str, str]
+
+    @classmethod
+    def of(cls, request: web.Request) -> Self:
+        """The one that aiohttp has read; of a header that came twice the values are joined."""
+        headers: dict[str, str] = {}
+        for name, value in request.headers.items():
+            name = name.lower()
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        return cls(request.method, request.path, dict(request.query), dict(request.match_info), headers)
 
 
 @dataclass(slots=True)
@@ -42,16 +61,20 @@ class Visit:
     ids: dict[str, str]
     headers: dict[str, str] = field(repr=False)
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
-    request: web.Request | None = field(default=None, repr=False)
     raw: bytes = b""
     form: Form | None = None
 
     @classmethod
-    def open(cls, state: State, request: web.Request, dialect: Dialect) -> Self:
+    def open(cls, state: State, dialect: Dialect, arrival: Arrival) -> Self:
         """A visit by a client, noted in the journal."""
-        now, secrets, query = state.clock.now(), _secrets_of(request), dict(request.query)
+        now, secrets = state.clock.now(), _secrets_of(arrival.headers)
         number = state.journal.open(
-            secrets=secrets, started_at=now, method=request.method, path=request.path, query=query, dialect=dialect.name
+            secrets=secrets,
+            started_at=now,
+            method=arrival.method,
+            path=arrival.path,
+            query=arrival.query,
+            dialect=dialect.name,
         )
         return cls(
             state=state,
@@ -59,13 +82,12 @@ class Visit:
             number=number,
             request_id=dialect.request_id(Dice(state.settings.seed or 0, "request", number)),
             now=now,
-            method=request.method,
-            path=request.path,
-            query=query,
-            ids=dict(request.match_info),
-            headers={name.lower(): value for name, value in request.headers.items()},
+            method=arrival.method,
+            path=arrival.path,
+            query=arrival.query,
+            ids=arrival.ids,
+            headers=arrival.headers,
             secrets=secrets,
-            request=request,
         )
 
     @property
@@ -85,17 +107,15 @@ class Visit:
         """Write into the journal that nothing more comes."""
         self.state.journal.ended(self.number, self.state.clock.now())
 
-    async def read(self) -> None:
+    async def read(self, body: Awaitable[bytes]) -> None:
         """Read the body; Problem where that is not possible."""
-        assert self.request is not None  # noqa: S101 - only a client's visit has a body to read
-        limit = self.state.settings.body_limit
         try:
-            self.raw = await read_body(self.request, limit=limit)
+            self.raw = await body
             content_type = self.headers.get("content-type", "")
             if is_form(content_type):
                 self.form = await parse_form(self.raw, content_type)
         except BodyTooLarge as exc:
-            raise problems.body_too_large(limit, exc.args[0]) from exc
+            raise problems.body_too_large(self.state.settings.body_limit, exc.args[0]) from exc
         except ValueError as exc:
             raise problems.unparsable_body() from exc
 
@@ -305,7 +325,7 @@ _STAND_INS = {
 }
 
 
-def _secrets_of(request: web.Request) -> frozenset[str]:
+def _secrets_of(headers: Mapping[str, str]) -> frozenset[str]:
     """Every credential in the headers, in whatever dialect."""
-    values = [value for name in _CREDENTIALS for value in request.headers.getall(name, ())]
+    values = [headers[name] for name in _CREDENTIALS if name in headers]
     return frozenset(part for value in values for part in re.split(r"[\s;=,]+", value) if part)
