@@ -23,7 +23,6 @@ class Area:
     name: str
     path: str
     passes: int
-    skips: int = 0
 
     @property
     def module(self) -> str:

@@ -13,11 +13,11 @@ from tests.conformance import conversations, suite
 from tests.conformance.clients import openai_python, talk
 from tests.conformance.conversations import Client
 from tests.conformance.report import ABSENT, FAILED, HELD, Row, exit_code, failures, table
-from tests.conformance.serving import serving
+from tests.conformance.serving import _complaints, serving
 from tests.conformance.suite import Area
 from tests.conformance.workshop import Absent, Workshop
 
-AREA = Area(name="models", path="test_models.py", passes=2, skips=1)
+AREA = Area(name="models", path="test_models.py", passes=2)
 CLIENT = Client(name="a client", kind="python", needs=(), conversations=2)
 HELD_LINE = '{"dialect": "openai", "conversation": "plain", "ok": true}'
 REPORT = """<testsuites><testsuite>
@@ -111,9 +111,9 @@ def test_the_report_of_the_suite_is_read_by_area(tmp_path: Path) -> None:
 
 
 def test_cases_that_were_not_run_have_failed() -> None:
-    (row,) = suite.judged([AREA], [suite.Case(f"{AREA.module}.TestModels", None, skipped=False)])
-    assert (row.passed, row.failed) == (1, 1)
-    assert row.failures == ("of 2 cases 1 were not run",)
+    (row,) = suite.judged([AREA], [])
+    assert (row.passed, row.failed) == (0, 2)
+    assert row.failures == ("of 2 cases 2 were not run",)
 
 
 @pytest.mark.parametrize(
@@ -184,3 +184,17 @@ def test_a_server_that_ends_in_peace_has_nothing_said_about_it(network_allowance
 def test_a_server_that_does_not_start_is_quoted() -> None:
     with pytest.raises(RuntimeError, match=r"did not start: [\s\S]*'99999' is no port"), serving("--port", "99999"):
         pass
+
+
+@pytest.mark.parametrize(
+    ("running", "code", "said", "complaint"),
+    [
+        (False, 1, "", "it ended by itself, with 1"),
+        (True, -9, "", "it did not end in peace when it was told to: -9"),
+        (True, 0, "Traceback\nKeyError: 'id'\n", "it wrote to stderr: Traceback\nKeyError: 'id'"),
+    ],
+)
+def test_a_server_that_dies_hangs_or_writes_a_traceback_is_complained_about(
+    running: bool, code: int, said: str, complaint: str
+) -> None:
+    assert _complaints(running=running, code=code, said=said) == [complaint]
