@@ -45,7 +45,7 @@ def test_workers_that_all_rerecord_one_shared_cassette_lose_nothing_and_keep_not
     path = project.path / "cassettes/shared.yaml"
     before = {one.response.body for one in cassette.load(path)}
     path.write_text(path.read_text().replace('"finish_reason": "stop"', '"finish_reason": "old!"'))
-    project.run("--record=all", "-n4").assert_outcomes(passed=20)
+    project.run("--record=all", "-n3").assert_outcomes(passed=20)
     assert len(cassette.load(path)) == len(before) == 40
     assert "old!" not in path.read_text()
 
