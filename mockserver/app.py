@@ -1,6 +1,6 @@
 """The web application: every surface, and where it is served, on one screen."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from aiohttp import hdrs, web
 from aiohttp.http import SERVER_SOFTWARE
@@ -9,11 +9,12 @@ from mockserver.admin import Admin
 from mockserver.dialects import Dialect
 from mockserver.dialects.azure import Azure
 from mockserver.dialects.openai import OpenAI
+from mockserver.performing import ROUTES
 from mockserver.pipeline import Pipeline, Route
-from mockserver.surfaces import Operation, Place, chat, embeddings, models
+from mockserver.surfaces import Operation, Place, batches, chat, embeddings, files, models, stored_chat, uploads
 
 # order matters where paths overlap: the first that fits is taken
-SURFACES = (chat, embeddings, models)
+SURFACES = (chat, stored_chat, embeddings, models, files, uploads, batches)
 
 PLACES: dict[Place, tuple[str, Dialect]] = {
     "openai": ("/v1", OpenAI()),
@@ -21,6 +22,9 @@ PLACES: dict[Place, tuple[str, Dialect]] = {
     "deployment": ("/openai/deployments/{deployment}", Azure()),
     "resource": ("/openai", Azure()),
 }
+
+
+AdminRoutes = Sequence[web.RouteDef]
 
 
 def operations() -> Iterator[Operation]:
@@ -37,12 +41,13 @@ def routes() -> Iterator[Route]:
                 yield Route(root + operation.path, dialect, place, operation)
 
 
-def create_app(pipeline: Pipeline) -> web.Application:
-    """The application that answers by `pipeline`."""
+def create_app(pipeline: Pipeline, *, admin: AdminRoutes | None = None) -> web.Application:
+    """The application that answers by `pipeline`; `admin` are the routes of `/__admin` where they are not its own."""
     app = web.Application(client_max_size=pipeline.state.settings.body_limit)
     app.on_response_prepare.append(_unsigned)
-    app.router.add_routes(Admin(pipeline.state).routes())
+    app.router.add_routes(Admin(pipeline.state).routes() if admin is None else admin)
     served = list(routes())
+    app[ROUTES] = tuple(served)
     for route in served:
         app.router.add_route(route.operation.method, route.path, pipeline.serve(route))
     for path, dialect in {route.path: route.dialect for route in served}.items():

@@ -15,7 +15,7 @@ from mockserver.dialects.openai import OpenAI
 from mockserver.problems import Problem
 from mockserver.state import State
 from mockserver.surfaces import Operation, Place
-from mockserver.transmission import ClientLeft, read_body, send
+from mockserver.transmission import ClientLeft, Closing, read_body, send
 from mockserver.visit import Arrival, Visit
 
 Handler = Callable[[web.Request], Any]
@@ -36,7 +36,7 @@ class Pipeline:
     """Answers requests by the script, or by what the surfaces generate."""
 
     state: State
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    closing: Closing = field(default_factory=Closing)
 
     def serve(self, route: Route) -> Handler:
         """The handler of one route."""
@@ -70,13 +70,13 @@ class Pipeline:
             body = read_body(request, limit=self.state.settings.body_limit)
             answer = await _decided(visit, body, decide)
             sent = functools.partial(self.state.journal.progress, visit.number)
-            return await send(request, answer, clock=self.state.clock, stopping=self.stopping, sent=sent)
+            return await send(request, answer, clock=self.state.clock, closing=self.closing, sent=sent)
         except ClientLeft as left:
             visit.note(client_left=True)
             response: web.StreamResponse = left.args[0]
             return response
         except asyncio.CancelledError:  # how aiohttp says that the connection is gone
-            visit.note(client_left=not self.stopping.is_set())
+            visit.note(client_left=not self.closing.is_stopped)
             raise
         finally:
             visit.close()

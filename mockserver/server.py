@@ -1,7 +1,7 @@
 """Start and stop: in the running loop, or in a thread with a loop of its own."""
 
 import asyncio
-import logging
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,14 +9,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
-
-from mockserver.app import create_app
 from mockserver.clock import Clock
 from mockserver.pipeline import Pipeline
 from mockserver.scripting.reading import Written, script
 from mockserver.scripting.steps import Step
+from mockserver.site import Site
 from mockserver.state import Settings, State
 from mockserver.truth.journal import Exchange
 
@@ -28,9 +25,9 @@ class MockServer:
 
     `script` is a list of steps or the path of a YAML file. With a `seed`, the same request gets the same bytes from any
     server. With `deployments`, other Azure deployments do not exist; without, any name does. With `api_keys`, other
-    keys are refused; without, any key passes. `lenient` answers for ids and values that somebody made up. `now` is the
-    clock that the server's own reads. OSError if the port is taken, ScriptError if the file is no script, RuntimeError
-    where a server is started that runs.
+    keys are refused; without, any key passes. `lenient` answers for ids and values that somebody made up. With `tls` it
+    speaks HTTPS. `now` is the clock that the server's own reads. OSError if the port is taken, ScriptError if the file
+    is no script, RuntimeError where a server is started that runs.
     """
 
     def __init__(
@@ -43,13 +40,14 @@ class MockServer:
         deployments: Mapping[str, str] | None = None,
         api_keys: Iterable[str] = (),
         lenient: bool = False,
+        tls: ssl.SSLContext | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         settings = Settings(seed=seed, deployments=deployments, api_keys=frozenset(api_keys), lenient=lenient, now=now)
         self._state = State(settings)
         written = _written(script)
         self._state.script.replace(written.steps, seed=(seed or 0) if written.seed is None else written.seed)
-        self._host, self._wanted_port = host, port
+        self._host, self._wanted_port, self._tls = host, port, tls
         self._port: int | None = None
         self._running: _InLoop | _InThread | None = None
 
@@ -69,7 +67,7 @@ class MockServer:
     def url(self) -> str:
         """The root, without a slash at its end."""
         host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self.port}"
+        return f"http{'s' if self._tls else ''}://{host}:{self.port}"
 
     @property
     def openai_url(self) -> str:
@@ -149,27 +147,11 @@ class _InLoop:
 
     async def start(self) -> None:
         server = self._server
-        self._pipeline = Pipeline(server._state)  # noqa: SLF001 - its own half
-        self._runner = web.AppRunner(
-            create_app(self._pipeline),
-            access_log=None,
-            handle_signals=False,
-            handler_cancellation=True,
-            auto_decompress=False,  # the APIs take no compressed bodies, and a broken one would leave a traceback
-            logger=_logger(),
-            shutdown_timeout=_GRACE_S,
-        )
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, server._host, server._wanted_port).start()  # noqa: SLF001
-        except BaseException:
-            await self._runner.cleanup()
-            raise
-        server._port = self._runner.addresses[0][1]  # noqa: SLF001
+        self._site = Site(Pipeline(server._state), tls=server._tls, grace_s=_GRACE_S)  # noqa: SLF001 - its own half
+        server._port = await self._site.listen(server._host, server._wanted_port)  # noqa: SLF001
 
     async def stop(self) -> None:
-        self._pipeline.stopping.set()
-        await self._runner.cleanup()
+        await self._site.abort()
 
 
 class _InThread:
@@ -203,17 +185,6 @@ class _InThread:
             self._started.set()
         await self._stopped.wait()
         await self._inner.stop()
-
-
-def _logger() -> logging.Logger:
-    """Where aiohttp says what goes wrong; that a client speaks no HTTP is no news."""
-    logger = logging.getLogger("mockserver")
-    logger.addFilter(_is_ours)
-    return logger
-
-
-def _is_ours(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 def _written(source: Sequence[Step] | str | Path) -> Written:

@@ -1,6 +1,7 @@
 """Reading a request's body from the socket, and writing an answer to it, by plan."""
 
 import asyncio
+import math
 import socket
 import struct
 from collections.abc import Callable
@@ -23,6 +24,31 @@ class ClientLeft(Exception):
 Progress = Callable[[int, int], None]
 
 
+class Closing:
+    """The end of a server: first nobody waits without end any more, then nobody waits at all."""
+
+    def __init__(self) -> None:
+        self._draining, self._stopping = asyncio.Event(), asyncio.Event()
+
+    def drain(self) -> None:
+        """Let finite answers come to their end, and nothing else."""
+        self._draining.set()
+
+    def stop(self) -> None:
+        """Break off whatever is still being sent."""
+        self._draining.set()
+        self._stopping.set()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether answers are broken off."""
+        return self._stopping.is_set()
+
+    def end_of(self, delay_s: float, clock: Clock) -> asyncio.Event:
+        """What ends a wait of so many seconds early; nobody moves a virtual clock for a server that is going."""
+        return self._draining if math.isinf(delay_s) or clock.is_virtual else self._stopping
+
+
 async def read_body(request: web.Request, *, limit: int) -> bytes:
     """The body as it was sent; BodyTooLarge beyond `limit` bytes, ValueError where it breaks off or is no HTTP."""
     try:
@@ -34,22 +60,20 @@ async def read_body(request: web.Request, *, limit: int) -> bytes:
 
 
 async def send(
-    request: web.Request, answer: Answer, *, clock: Clock, stopping: asyncio.Event, sent: Progress
+    request: web.Request, answer: Answer, *, clock: Clock, closing: Closing, sent: Progress
 ) -> web.StreamResponse:
     """Write `answer`, its waits in the time of `clock`. A server that stops drops the connection.
 
     ClientLeft if the client hangs up before the end.
     """
-    return await _Transmission(request, answer, clock, stopping, sent).run()
+    return await _Transmission(request, answer, clock, closing, sent).run()
 
 
 class _Transmission:
     """One answer on its way."""
 
-    def __init__(
-        self, request: web.Request, answer: Answer, clock: Clock, stopping: asyncio.Event, sent: Progress
-    ) -> None:
-        self._request, self._answer, self._clock, self._stopping, self._sent = request, answer, clock, stopping, sent
+    def __init__(self, request: web.Request, answer: Answer, clock: Clock, closing: Closing, sent: Progress) -> None:
+        self._request, self._answer, self._clock, self._closing, self._sent = request, answer, clock, closing, sent
         self._frames = self._bytes = 0
 
     async def run(self) -> web.StreamResponse:
@@ -125,7 +149,7 @@ class _Transmission:
 
     async def _pause(self, delay_s: float) -> bool:
         """Wait; False when the server stops meanwhile."""
-        return await self._clock.sleep(delay_s, cancelled=self._stopping)
+        return await self._clock.sleep(delay_s, cancelled=self._closing.end_of(delay_s, self._clock))
 
     async def _break_off(self, *, abruptly: bool) -> None:
         """Drop the connection once the kernel has the frames: with a RST, or with a FIN that no last chunk precedes."""
