@@ -1,0 +1,95 @@
+"""What a client has of an answer: all of it, the beginning, or something else.
+
+A chat stream ends with a finish reason for each choice and `[DONE]`; one of responses with `response.completed`,
+`response.incomplete` or `response.failed` (see `surfaces`). Whatever ends otherwise has lost something.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+# whole: all of it · truncated: its beginning · broken: nothing that a client could take for an answer
+Soundness = Literal["whole", "truncated", "broken"]
+
+_LAST_EVENTS = (".completed", ".incomplete", ".failed", ".done")
+
+
+def soundness(sent: bytes, made: bytes | None, *, streamed: bool, is_json: bool) -> Soundness:
+    """How what was sent is to be taken; `made` is the answer before any fault acted on it, where that is known."""
+    if made is not None and sent == made:
+        return "whole"
+    if made is not None and made.startswith(sent):
+        return "truncated" if _content(sent, streamed=streamed) else "broken"
+    if streamed:
+        return _of_stream(sent)
+    return "whole" if not is_json or _is_json(sent) else "broken"
+
+
+def _content(sent: bytes, *, streamed: bool) -> bool:
+    return bool(sent) if not streamed else next(_events(sent), None) is not None
+
+
+def _of_stream(sent: bytes) -> Soundness:
+    events = list(_events(sent))
+    if not events or any(not _is_event(event) for event in events[:-1]):
+        return "broken"
+    return "whole" if _has_ended(events) else "truncated" if _is_event(events[-1]) or len(events) > 1 else "broken"
+
+
+def _is_event(event: bytes) -> bool:
+    """Whether it is one that carries content: bad frames and errors in mid-stream are none."""
+    if event == b"[DONE]":
+        return True
+    payload = _parsed(event)
+    return isinstance(payload, dict) and not payload.get("error") and payload.get("type") != "error"
+
+
+def _has_ended(events: Sequence[bytes]) -> bool:
+    payloads = [_parsed(event) for event in events]
+    if any(str(_field(payload, "type")).endswith(_LAST_EVENTS[:3]) for payload in payloads):
+        return True
+    choices = [choice for payload in payloads for choice in _field(payload, "choices") or ()]
+    if not choices:
+        return events[-1] == b"[DONE]" or str(_field(payloads[-1], "type")).endswith(_LAST_EVENTS)
+    finished = {_field(choice, "index") for choice in choices if _field(choice, "finish_reason")}
+    return events[-1] == b"[DONE]" and finished >= {_field(choice, "index") for choice in choices}
+
+
+def _events(sent: bytes) -> Iterator[bytes]:
+    """The data of each event; comments (keep-alives) are none."""
+    for block in sent.replace(b"\r\n", b"\n").split(b"\n\n"):
+        data = [line[5:].strip() for line in block.split(b"\n") if line.startswith(b"data:")]
+        if data:
+            yield b"\n".join(data)
+
+
+def text_of(sent: bytes, *, streamed: bool) -> str:
+    """The words of the first choice, or of the message, that these bytes carry."""
+    payloads = [_parsed(event) for event in _events(sent)] if streamed else [_parsed(sent)]
+    return "".join(_words(payload) for payload in payloads)
+
+
+def _words(payload: Any) -> str:
+    if _field(payload, "type") == "response.output_text.delta":
+        return str(_field(payload, "delta"))
+    words = []
+    for choice in _field(payload, "choices") or ():
+        message = _field(choice, "delta") or _field(choice, "message")
+        if _field(choice, "index") in (0, None):
+            words.append(_field(message, "content") or _field(choice, "text") or "")
+    return "".join(word for word in words if isinstance(word, str))
+
+
+def _field(payload: Any, name: str) -> Any:
+    return payload.get(name) if isinstance(payload, dict) else None
+
+
+def _parsed(data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_json(data: bytes) -> bool:
+    return _parsed(data) is not None
