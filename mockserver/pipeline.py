@@ -1,7 +1,6 @@
 """The life of a request: read → authorise → parse → check → limit → script → generate → journal → send."""
 
 import asyncio
-import functools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,7 +68,7 @@ class Pipeline:
         try:
             body = read_body(request, limit=self.state.settings.body_limit)
             answer = await _decided(visit, body, decide)
-            sent = functools.partial(self.state.journal.progress, visit.number)
+            sent = self.state.journal.record(visit.number).progress
             return await send(request, answer, clock=self.state.clock, closing=self.closing, sent=sent)
         except ClientLeft as left:
             visit.note(client_left=True)

@@ -75,6 +75,8 @@ class Visit:
             path=arrival.path,
             query=arrival.query,
             dialect=dialect.name,
+            headers=arrival.headers,
+            now=state.clock.now,
         )
         return cls(
             state=state,
@@ -118,6 +120,9 @@ class Visit:
             raise problems.body_too_large(self.state.settings.body_limit, exc.args[0]) from exc
         except ValueError as exc:
             raise problems.unparsable_body() from exc
+        finally:
+            if self.raw:
+                self.state.journal.asked(self.number, self.raw, self.form, secrets=self.secrets)
 
     def refuse(self, problem: Callable[[str, str], Problem]) -> Answer:
         """Refuse the request for its method and path."""
@@ -133,7 +138,7 @@ class Visit:
         call = self._parse(operation, place)
         model = self._model(call, operation)
         call = replace(call, model=model.name)
-        self.note(model=call.model)
+        self.note(model=call.model, key=call.key)
         self._check(call, model, operation)
         charge = self._charge(call, model, operation)
         return self._follow_script(call, self._setting(model), operation, charge)
@@ -162,7 +167,9 @@ class Visit:
 
     def _follow_script(self, call: Call, setting: Setting, operation: Operation, charge: Charge | None) -> Answer:
         def say(scripted: Scripted) -> Answer:
-            return self._success(call, replace(setting, scripted=scripted), operation, charge)
+            answer = self._success(call, replace(setting, scripted=scripted), operation, charge)
+            self.state.journal.generated(self.number, answer)
+            return answer
 
         taken = self.state.script.take(call, self.now)
         step = taken.step
@@ -180,7 +187,7 @@ class Visit:
         self._check_api_version(place)
         body = self._body(operation)
         deployment = self.ids.get("deployment")
-        self.note(request=body or None, deployment=deployment, stream=body.get("stream") in (True, "true"))
+        self.note(deployment=deployment, stream=body.get("stream") in (True, "true"))
         return Call(
             number=self.number,
             method=self.method,
