@@ -9,7 +9,7 @@ from mockserver.admin import Admin
 from mockserver.dialects import Dialect
 from mockserver.dialects.azure import Azure
 from mockserver.dialects.openai import OpenAI
-from mockserver.performing import ROUTES
+from mockserver.performing import register
 from mockserver.pipeline import Pipeline, Route
 from mockserver.surfaces import Operation, Place, batches, chat, embeddings, files, models, stored_chat, uploads
 
@@ -47,7 +47,7 @@ def create_app(pipeline: Pipeline, *, admin: AdminRoutes | None = None) -> web.A
     app.on_response_prepare.append(_unsigned)
     app.router.add_routes(Admin(pipeline.state).routes() if admin is None else admin)
     served = list(routes())
-    app[ROUTES] = tuple(served)
+    register(served)
     for route in served:
         app.router.add_route(route.operation.method, route.path, pipeline.serve(route))
     for path, dialect in {route.path: route.dialect for route in served}.items():

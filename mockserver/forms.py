@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.multipart import BodyPartReader
+from multidict import CIMultiDict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,7 @@ async def _parts(raw: bytes, content_type: str) -> AsyncIterator[tuple[BodyPartR
     stream.feed_data(raw)
     stream.feed_eof()
     try:
-        reader = aiohttp.MultipartReader({"content-type": content_type}, stream)
+        reader = aiohttp.MultipartReader(CIMultiDict({"content-type": content_type}), stream)
         while (part := await reader.next()) is not None:
             if not isinstance(part, BodyPartReader):
                 raise ValueError("a form in a form")  # noqa: TRY004 - a body of the wrong kind is a wrong value

@@ -36,6 +36,21 @@ class Store:
             known = objects.get(name, Kept({}))
             objects[name] = Kept(copy.deepcopy(value), known.content if content is None else content)
 
+    def update(
+        self, kind: str, name: str, expected: dict[str, Any], value: dict[str, Any], content: bytes | None = None
+    ) -> bool:
+        """Keep `value` in place of `expected`; False, and nothing done, if the object is another by now, or gone.
+
+        Of several who have read the same object and go on from there, one alone is told True.
+        """
+        with self._lock:
+            objects = self._kept.get(kind, {})
+            known = objects.get(name)
+            if known is None or known.value != expected:
+                return False
+            objects[name] = Kept(copy.deepcopy(value), known.content if content is None else content)
+            return True
+
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
         """The object's JSON, None if there is none of this name."""
         with self._lock:
@@ -57,6 +72,11 @@ class Store:
         """The JSON of every object of this kind, the oldest first."""
         with self._lock:
             return [copy.deepcopy(known.value) for known in self._kept.get(kind, {}).values()]
+
+    def forget(self, kind: str) -> None:
+        """Forget every object of this kind; its numbers go on."""
+        with self._lock:
+            self._kept.pop(kind, None)
 
     def clear(self) -> None:
         """Forget everything."""

@@ -14,13 +14,14 @@ from mockserver.catalogue import Model
 from mockserver.dialects import Dialect
 from mockserver.forms import Form, is_form, parse_form
 from mockserver.generating.dice import Dice
+from mockserver.performing import errand_for, performed
 from mockserver.problems import Problem
-from mockserver.quotas import Charge, Name
+from mockserver.quotas import Charge, Name, Quotas
 from mockserver.scripting.steps import Moment
 from mockserver.state import State
 from mockserver.surfaces import Operation, Performed, Place, Result, Scripted, Setting
 from mockserver.transmission import BodyTooLarge
-from mockserver.wire import parse_json
+from mockserver.wire import compact, parse_json
 
 _API_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
 _CREDENTIALS = frozenset({"authorization", "api-key", "cookie", "proxy-authorization", "ocp-apim-subscription-key"})
@@ -63,6 +64,7 @@ class Visit:
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     raw: bytes = b""
     form: Form | None = None
+    is_inner: bool = False
 
     @classmethod
     def open(cls, state: State, dialect: Dialect, arrival: Arrival) -> Self:
@@ -146,7 +148,7 @@ class Visit:
     def _charge(self, call: Call, model: Model, operation: Operation) -> Charge | None:
         """What the quotas are charged before anything is said, None where there are none; Problem if it is too much."""
         limits = self.state.quotas.limits
-        if (limits.rpm is None and limits.tpm is None) or not model.name:
+        if self.is_inner or (limits.rpm is None and limits.tpm is None) or not model.name:
             return None
         charge = self._charged(call, operation.estimate(call, model))
         if not charge.is_admitted:
@@ -156,7 +158,8 @@ class Visit:
     def _charged(self, call: Call, tokens: int) -> Charge:
         name: Name = "azure" if self.dialect.name == "azure" else "openai"
         subject = call.deployment or call.model
-        return self.state.quotas.charge(key=call.key, subject=subject, dialect=name, estimate=tokens, now=self.now)
+        quotas = Quotas() if self.is_inner else self.state.quotas  # batches have limits of their own, and none here
+        return quotas.charge(key=call.key, subject=subject, dialect=name, estimate=tokens, now=self.now)
 
     def _check(self, call: Call, model: Model, operation: Operation) -> None:
         try:
@@ -280,7 +283,50 @@ class Visit:
         )
 
     def _perform(self, call: Call, method: str, path: str, body: dict[str, Any]) -> Performed:
-        raise NotImplementedError  # filled in with batches
+        """Answer a request of the server to itself as if this client had made it; its quotas are not charged."""
+        errand = errand_for(call, method, path, body)
+        inner = self._inner(method, errand.path if errand else path, errand.ids if errand else {}, body)
+        try:
+            if errand is None:
+                raise self.dialect.unknown_path(method, path)
+            answer = inner.serve(errand.operation, errand.place)
+        except Problem as problem:
+            answer = inner.refusal(problem)
+            inner.note(outcome="refused")
+        inner.settle(answer, by=call.surface)
+        return performed(answer, inner.request_id)
+
+    def _inner(self, method: str, path: str, ids: dict[str, str], body: dict[str, Any]) -> "Visit":
+        """A visit that the server pays itself, noted in the journal like any other."""
+        number = self.state.journal.open(
+            secrets=self.secrets,
+            started_at=self.now,
+            method=method,
+            path=path,
+            query=self.query,
+            dialect=self.dialect.name,
+            now=self.state.clock.now,
+        )
+        request_id = self.dialect.request_id(Dice(self.state.settings.seed or 0, "request", number))
+        return replace(
+            self,
+            number=number,
+            request_id=request_id,
+            method=method,
+            path=path,
+            ids=ids,
+            raw=compact(body),
+            form=None,
+            is_inner=True,
+        )
+
+    def settle(self, answer: Answer, *, by: str) -> None:
+        """Write into the journal that an answer to the server itself has come whole, and which surface asked."""
+        self.note(operation=f"performed by {by}")
+        self.state.journal.asked(self.number, self.raw, secrets=self.secrets)
+        self.note_answer(answer)
+        self.state.journal.progress(self.number, len(answer.frames), len(answer.body))
+        self.close()
 
     def _success(self, call: Call, setting: Setting, operation: Operation, charge: Charge | None) -> Answer:
         """What the operation says, as the dialect puts it."""

@@ -25,11 +25,16 @@ class Scripted:
 
 
 class Performed(NamedTuple):
-    """How the server answered a request that it made to itself."""
+    """How the server answered a request that it made to itself.
+
+    `status` is 0 where nothing came that HTTP calls an answer, `body` None where it was no JSON. `delay_s` is how long
+    a client would have waited, infinite where the answer never comes.
+    """
 
     status: int
     body: Any
     request_id: str
+    delay_s: float = 0.0
 
 
 class Perform(Protocol):
