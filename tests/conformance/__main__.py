@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from tests.conformance import conversations, suite
-from tests.conformance.report import Row, exit_code, failures, table
-from tests.conformance.serving import Served, serving
+from tests.conformance.report import FAILED, Row, exit_code, failures, table
+from tests.conformance.serving import NotStarted, Served, serving
 from tests.conformance.workshop import Workshop
 
 _HOME = Path(__file__).parents[2] / ".conformance"
@@ -24,15 +24,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     workshop = Workshop(options.home)
+    chosen = list(conversations.clients(*_KINDS[options.part]))
     found: list[Row] = []
-    if options.part in ("suite", "all"):
-        found += _suite(workshop, options.server)
-    if chosen := list(conversations.clients(*_KINDS[options.part])):
-        found += _clients(chosen, workshop, options.server)
-    print(table(found))
-    if said := failures(found):
-        print(f"\n{said}")
+    try:
+        if options.part in ("suite", "all"):
+            found += _shown("openai-python's own tests", _suite(workshop, options.server))
+        if chosen:
+            found += _shown("conversations held", _clients(chosen, workshop, options.server))
+    except NotStarted as exc:
+        print(exc, file=sys.stderr)
+        return FAILED
     return exit_code(found)
+
+
+def _shown(title: str, rows: list[Row]) -> list[Row]:
+    said = failures(rows)
+    print(f"{title}\n{table(rows)}\n" + (f"\n{said}\n" if said else ""), flush=True)
+    return rows
 
 
 def _suite(workshop: Workshop, server: str | None) -> list[Row]:

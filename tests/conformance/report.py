@@ -49,7 +49,7 @@ def _line(row: Row, width: int) -> str:
 
 def failures(rows: Sequence[Row]) -> str:
     """What failed, the most frequent message first; empty where nothing did."""
-    counted = Counter((row.name, said) for row in rows for said in row.failures)
+    counted = Counter((row.name, " ".join(said.split())) for row in rows for said in row.failures)
     lines = [f"{count:4} x {name}: {said[:_WIDEST]}" for (name, said), count in counted.most_common(_SHOWN)]
     if len(counted) > _SHOWN:
         lines.append(f"     … and {len(counted) - _SHOWN} other messages")

@@ -11,6 +11,10 @@ from typing import IO
 _STOP_S = 15
 
 
+class NotStarted(Exception):
+    """The server ended before it listened; the message quotes it."""
+
+
 @dataclass
 class Served:
     """Where the server listens; when it has stopped, what was wrong with it besides its answers."""
@@ -21,7 +25,7 @@ class Served:
 
 @contextmanager
 def serving(*options: str) -> Iterator[Served]:
-    """A server on a free port, stopped at the end; RuntimeError if it does not start."""
+    """A server on a free port, stopped at the end; NotStarted if it does not listen."""
     command = [sys.executable, "-m", "mockserver", "--port", "0", *options]
     with tempfile.TemporaryFile("w+", encoding="utf-8") as stderr:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True)
@@ -39,7 +43,7 @@ def _origin(process: subprocess.Popen[str], stderr: IO[str]) -> str:
     line = process.stdout.readline()
     if "http://" not in line:
         process.wait(_STOP_S)
-        raise RuntimeError(f"the mock server did not start: {_read(stderr).strip() or line!r}")
+        raise NotStarted(f"the mock server did not start: {_read(stderr).strip() or line}")
     return line.split()[-1]
 
 

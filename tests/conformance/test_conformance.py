@@ -13,7 +13,7 @@ from tests.conformance import conversations, suite
 from tests.conformance.clients import openai_python, talk
 from tests.conformance.conversations import Client
 from tests.conformance.report import ABSENT, FAILED, HELD, Row, exit_code, failures, table
-from tests.conformance.serving import _complaints, serving
+from tests.conformance.serving import NotStarted, _complaints, serving
 from tests.conformance.suite import Area
 from tests.conformance.workshop import Absent, Workshop
 
@@ -137,8 +137,8 @@ def test_the_table_says_why_something_was_not_run_and_sums_up() -> None:
 
 
 def test_messages_are_counted_and_the_most_frequent_comes_first() -> None:
-    said = failures([Row(name="chat", failed=3, failures=("rare", "often", "often"))])
-    assert said.split("\n") == ["   2 x chat: often", "   1 x chat: rare"]
+    said = failures([Row(name="chat", failed=3, failures=("rare\n\n and long", "often", "often"))])
+    assert said.split("\n") == ["   2 x chat: often", "   1 x chat: rare and long"]
 
 
 def test_an_environment_is_made_anew_only_if_it_should_hold_something_else(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_a_server_that_ends_in_peace_has_nothing_said_about_it(network_allowance
 
 
 def test_a_server_that_does_not_start_is_quoted() -> None:
-    with pytest.raises(RuntimeError, match=r"did not start: [\s\S]*'99999' is no port"), serving("--port", "99999"):
+    with pytest.raises(NotStarted, match=r"did not start: [\s\S]*'99999' is no port"), serving("--port", "99999"):
         pass
 
 

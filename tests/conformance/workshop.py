@@ -104,4 +104,4 @@ def _run(command: Sequence[str]) -> str:
 def _reason(stderr: str) -> str:
     lines = [line for line in stderr.splitlines() if line.strip()] or ["it does not say why"]
     said = [line for line in lines if "error" in line.lower()]
-    return (said or lines)[-1].strip()
+    return (said or lines[-1:])[0].strip()
