@@ -50,7 +50,8 @@ async def parse_form(raw: bytes, content_type: str) -> Form:
 
 
 async def _parts(raw: bytes, content_type: str) -> AsyncIterator[tuple[BodyPartReader, bytes]]:
-    stream = aiohttp.StreamReader(BaseProtocol(asyncio.get_running_loop()), limit=2**16)
+    # all of it is fed at once: a stream that is over its limit wants to pause a connection, and there is none
+    stream = aiohttp.StreamReader(BaseProtocol(asyncio.get_running_loop()), limit=max(len(raw), 2**16))
     stream.feed_data(raw)
     stream.feed_eof()
     try:
