@@ -18,7 +18,10 @@ _VERSION = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{4})(-preview)?|-latest|:\S+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """`name` as requested, `snapshot` as replied; `window` and `output` in tokens; `dimensions` of embeddings only."""
+    """`name` as requested, `snapshot` as replied; `window` and `output` in tokens.
+
+    `dimensions` is of embeddings only, `effort` of reasoning models: the one of a request that asks for none.
+    """
 
     name: str
     family: str
@@ -28,6 +31,7 @@ class Model:
     output: int = 0
     dimensions: int = 0
     fixed: bool = False
+    effort: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -110,3 +110,21 @@ def require(body: Mapping[str, Any], names: Sequence[str], *, within: str = "") 
     for name in names:
         if name not in body:
             raise problems.missing(f"{within}.{name}" if within else name)
+
+
+def sound(body: Mapping[str, Any], checks: Mapping[str, Check]) -> dict[str, Any]:
+    """What is left of a body without the parameters that would be refused, for a server that refuses none of them."""
+    return {name: value for name, value in body.items() if name not in checks or _passes(checks[name], name, value)}
+
+
+def sound_items(values: Any, check: Check) -> list[Any]:
+    """The items of a list that would not be refused; none of what is no list."""
+    return [value for value in values if _passes(check, "", value)] if isinstance(values, list) else []
+
+
+def _passes(check: Check, name: str, value: Any) -> bool:
+    try:
+        check(name, value)
+    except problems.Problem:
+        return False
+    return True

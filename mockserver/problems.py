@@ -142,6 +142,17 @@ def context_length_exceeded(limit: int, tokens: int) -> Problem:
     return error(400, message, param="messages", code="context_length_exceeded")
 
 
+def context_overflow(limit: int, *, prompt: int, completion: int) -> Problem:
+    """Refuse a conversation that fits the model only without the reply that it asks for."""
+    # as quoted in mckaywrigley/chatbot-ui#102
+    message = (
+        f"This model's maximum context length is {limit} tokens. However, you requested {prompt + completion} tokens"
+        f" ({prompt} in the messages, {completion} in the completion). Please reduce the length of the messages or"
+        " completion."
+    )
+    return error(400, message, param="messages", code="context_length_exceeded")
+
+
 def json_kind(value: object) -> str:
     """What the API calls the type of a JSON value."""
     if isinstance(value, float) and not value.is_integer():

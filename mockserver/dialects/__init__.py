@@ -55,8 +55,12 @@ class Dialect(ABC):
         """The 429 of a quota that no waiting for a minute restores."""
 
     @abstractmethod
-    def content_filtered(self) -> Problem | None:
-        """The refusal of a prompt by the content filter; None where the filter does not refuse."""
+    def content_filtered(self, *, category: str = "violence", severity: str = "medium") -> Problem | None:
+        """The refusal of a prompt by the content filter; None where the filter does not refuse.
+
+        `category` is one of `content_filter.CATEGORIES`, `severity` of `content_filter.SEVERITIES`; categories that are
+        detected or not, such as jailbreak, have no severity.
+        """
 
     @abstractmethod
     def server_error(self, call: Call, status: int) -> Problem:

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from mockserver import problems
 from mockserver.calls import Call
+from mockserver.content_filter import Verdict
 from mockserver.dialects import Dialect, Payload, bearer
 from mockserver.generating.dice import Dice
 from mockserver.problems import Problem
@@ -114,14 +115,14 @@ class Azure(Dialect):
         return self.rate_limited(call, retry_after_s=86_400, limit="tokens")
 
     @override
-    def content_filtered(self) -> Problem | None:
+    def content_filtered(self, *, category: str = "violence", severity: str = "medium") -> Problem | None:
         message = (
             "The response was filtered due to the prompt triggering Azure OpenAI's content management policy. Please"
             " modify your prompt and retry. To learn more about our content filtering policies please read our"
             " documentation: https://go.microsoft.com/fwlink/?linkid=2198766"
         )
-        verdict = {**_HARMS, "jailbreak": _UNDETECTED, "violence": {"filtered": True, "severity": "medium"}}
-        inner = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": dict(sorted(verdict.items()))}
+        verdict = Verdict({category: severity}, refused=True).on_prompt()
+        inner = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": verdict}
         error = {"message": message, "type": None, "param": "prompt", "code": "content_filter", "status": 400}
         return Problem(400, {**error, "innererror": inner})
 

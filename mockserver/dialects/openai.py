@@ -131,7 +131,7 @@ class OpenAI(Dialect):
         return problems.error(429, message, kind="insufficient_quota", code="insufficient_quota")
 
     @override
-    def content_filtered(self) -> Problem | None:
+    def content_filtered(self, *, category: str = "violence", severity: str = "medium") -> Problem | None:
         return None
 
     @override

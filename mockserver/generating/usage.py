@@ -1,9 +1,17 @@
 """Tokens, counted by the real tokenizer: the one place where the server counts."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from llmkit.tokens import count_text, count_tokens, encoding_for
+from mockserver.generating.declarations import begins_bare, declarations
+
+_CACHE_LEAST, _CACHE_STEP = 1024, 128  # https://platform.openai.com/docs/guides/prompt-caching
+_UNCACHED = ("gpt-3.5", "gpt-35", "gpt-4-", "gpt-4:", "o1-mini", "o1-preview")  # caching came with gpt-4o
+
+# billed around the declarations of tools: without a system message, with one (whose frame they share), on gpt-5
+_AROUND, _AROUND_IN_SYSTEM, _AROUND_ON_GPT_5 = 9, 5, 90
+_NAMED = 7  # beside its name, for a function that tool_choice demands
 
 
 class Piece(NamedTuple):
@@ -13,9 +21,51 @@ class Piece(NamedTuple):
     tokens: tuple[bytes, ...]
 
 
-def prompt_tokens(messages: Iterable[Mapping[str, Any]], *, model: str) -> int:
-    """What these messages are billed as."""
-    return int(count_tokens(messages, model=model))
+def prompt_tokens(
+    messages: Iterable[Mapping[str, Any]],
+    *,
+    model: str,
+    functions: Sequence[Mapping[str, Any]] = (),
+    demanded: str | None = None,
+) -> int:
+    """What these messages are billed as, with `functions` declared to the model and `demanded` the one it must call."""
+    if not functions:
+        return int(count_tokens(messages, model=model))
+    listed = list(messages)
+    return int(count_tokens(listed, model=model)) + _tool_tokens(listed, functions, demanded, model)
+
+
+def _tool_tokens(
+    messages: Sequence[Mapping[str, Any]], functions: Sequence[Mapping[str, Any]], demanded: str | None, model: str
+) -> int:
+    declared = text_tokens(declarations(functions), model=model)
+    if model.startswith("gpt-5"):
+        return declared + _AROUND_ON_GPT_5 + sum(7 * len(_calls(message)) for message in messages)
+    in_system = any(message["role"] in ("system", "developer") for message in messages)
+    around = _AROUND_IN_SYSTEM if in_system else _AROUND
+    named = _NAMED + text_tokens(demanded, model=model) if demanded else 0
+    exchanged = sum(_exchange(_calls(message), model) for message in messages)
+    return declared + around + named + exchanged - sum(map(begins_bare, functions))
+
+
+def _calls(message: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    calls = message.get("tool_calls") if message["role"] == "assistant" else None
+    return calls or ()
+
+
+def _exchange(calls: Sequence[Mapping[str, Any]], model: str) -> int:
+    """What calls are billed beyond their names and arguments: several at once come wrapped in one, an estimate."""
+    if len(calls) < 2:
+        return 3 * len(calls)
+    wrapped = '.multi_tool_use.parallel{"tool_uses":[]}' + '{"recipient_name":"functions.","parameters":},' * len(calls)
+    return text_tokens(wrapped, model=model) - 4 * len(calls) + 8
+
+
+def cached_tokens(seen: int, *, model: str) -> int:
+    """How many of the first `seen` tokens of a prompt, all sent before, come from the cache of a model that has one."""
+    if seen < _CACHE_LEAST or model == "gpt-4" or model.removeprefix("ft:").startswith(_UNCACHED):
+        return 0
+    return seen // _CACHE_STEP * _CACHE_STEP
 
 
 def text_tokens(text: str, *, model: str) -> int:
@@ -25,9 +75,38 @@ def text_tokens(text: str, *, model: str) -> int:
 
 def first_tokens(text: str, limit: int, *, model: str) -> str:
     """`text` cut to its first `limit` tokens, less a letter that the cut would split."""
+    if len(text.encode()) <= limit:
+        return text  # no token is shorter than a byte
     encoding = encoding_for(model)
     tokens = encoding.encode_ordinary(text)
     return encoding.decode_bytes(tokens[:limit]).decode("utf-8", errors="ignore") if len(tokens) > limit else text
+
+
+def common_tokens(first: str, second: str, *, model: str) -> tuple[int, int]:
+    """How many tokens the two begin with alike, and how many `second` has beyond those."""
+    encoding = encoding_for(model)
+    ours, theirs = encoding.encode_ordinary(first), encoding.encode_ordinary(second)
+    alike = next((at for at, pair in enumerate(zip(ours, theirs, strict=False)) if pair[0] != pair[1]), None)
+    alike = min(len(ours), len(theirs)) if alike is None else alike
+    return alike, len(theirs) - alike
+
+
+def text_of(numbers: Iterable[int], *, model: str) -> str:
+    """The text that token ids stand for, as far as the vocabulary knows them."""
+    encoding = encoding_for(model)
+    known = (token for token in numbers if 0 <= token < encoding.n_vocab)
+    parts = []
+    for token in known:
+        try:
+            parts.append(encoding.decode_single_token_bytes(token))
+        except KeyError:
+            continue
+    return b"".join(parts).decode("utf-8", errors="replace")
+
+
+def vocabulary_size(*, model: str) -> int:
+    """How many token ids the model has."""
+    return encoding_for(model).n_vocab
 
 
 def tokens(text: str, *, model: str) -> Iterator[bytes]:

@@ -4,6 +4,7 @@ Bodies as recorded from api.openai.com; what Azure adds is its dialect's.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from mockserver import catalogue, problems
@@ -22,14 +23,16 @@ from mockserver.parameters import (
     obj,
     one_of,
     require,
+    sound,
+    sound_items,
     string,
 )
-from mockserver.surfaces import Operation, Result, Setting, Spent
+from mockserver.surfaces import Operation, Result, Setting, costs, stored, voices
 from mockserver.surfaces import tools as toolbox
 from mockserver.surfaces.choices import Choice, choice_of, said
 from mockserver.surfaces.chunks import chunks
 from mockserver.surfaces.logprobs import Logprobs
-from mockserver.surfaces.messages import billed, check_messages
+from mockserver.surfaces.messages import check_message, check_messages
 
 _BIG = 2**63 - 1
 _MOST_LOGPROBS = 20
@@ -49,7 +52,7 @@ _PARAMETERS = {
     "tools": array(128, toolbox.check_tool),
     "functions": array(128, toolbox.check_function),
     "tool_choice": toolbox.check_tool_choice,
-    "function_call": either("one of a string or an object", {str: None, dict: None}),
+    "function_call": toolbox.check_function_call,
     "response_format": toolbox.check_response_format,
     "max_tokens": integer(1, _BIG),
     "max_completion_tokens": integer(1, _BIG),
@@ -83,16 +86,7 @@ _PARAMETERS = {
     "moderation": obj,
 }
 _KNOWN = frozenset({"model", *_PARAMETERS})
-
-_DETAILS = {
-    "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
-    "completion_tokens_details": {
-        "reasoning_tokens": 0,
-        "audio_tokens": 0,
-        "accepted_prediction_tokens": 0,
-        "rejected_prediction_tokens": 0,
-    },
-}
+_LISTS = {"messages": check_message, "tools": toolbox.check_tool, "functions": toolbox.check_function}
 
 
 def check(call: Call, model: Model) -> None:
@@ -104,29 +98,52 @@ def check(call: Call, model: Model) -> None:
         raise problems.invalid_type("messages", "an array of objects", None)
     check_all(body, _PARAMETERS)
     toolbox.check_choice_exists(body.get("tool_choice"), body.get("tools") or [])
+    toolbox.check_function_exists(body.get("function_call"), body.get("functions") or [])
     _check_combinations(body)
     _check_model(body, model)
 
 
 def estimate(call: Call, model: Model) -> int:
     """The prompt's tokens, and as many as the reply may have where the request says so."""
-    limit = call.body.get("max_completion_tokens") or call.body.get("max_tokens") or 0
-    prompt_tokens = usage.prompt_tokens(map(billed, call.body["messages"]), model=model.name)
-    return prompt_tokens + limit * (call.body.get("n") or 1)
+    body = sound_body(call.body)
+    limit = body.get("max_completion_tokens") or body.get("max_tokens") or 0
+    return costs.prompt_tokens(body, model.name) + limit * (body.get("n") or 1)
 
 
 def answer(call: Call, setting: Setting) -> Result:
-    """A completion, whole or in chunks."""
-    prompt_tokens = usage.prompt_tokens(map(billed, call.body["messages"]), model=setting.model.name)
-    if prompt_tokens > setting.model.window:
-        raise problems.context_length_exceeded(setting.model.window, prompt_tokens)
+    """A completion, whole or in chunks; kept for later where the request says `store`."""
+    if setting.lenient:
+        call = replace(call, body=sound_body(call.body))
+    prompt = costs.prompt_tokens(call.body, setting.model.name)
+    _check_length(call.body, prompt, setting.model)
     choices = [choice_of(call, setting, index) for index in range(call.body.get("n") or 1)]
-    completion_tokens = sum(choice.tokens for choice in choices)
-    cost = _usage(prompt_tokens, completion_tokens)
-    spent = Spent(prompt=prompt_tokens, completion=completion_tokens)
+    spent = costs.spent(call.body, prompt, choices, setting.model.name)
+    bill = costs.bill(spent, choices, speaks=voices.speaks(call, setting))
+    if call.body.get("store") is True:
+        stored.keep(call, setting, completion(call, setting, choices, bill))
     if call.stream:
-        return Result(chunks=tuple(_chunks(call, setting, choices, cost)), spent=spent)
-    return Result(body=_completion(call, setting, choices, cost), spent=spent)
+        return Result(chunks=tuple(_chunks(call, setting, choices, bill)), spent=spent)
+    return Result(body=completion(call, setting, choices, bill), spent=spent)
+
+
+def sound_body(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What a server that refuses nothing makes of a body: parameters that the API would refuse are as good as absent.
+
+    Of messages and tools only those that it would refuse.
+    """
+    left = sound(body, {name: check for name, check in _PARAMETERS.items() if name not in _LISTS})
+    left |= {name: sound_items(body.get(name), check) for name, check in _LISTS.items() if name in body}
+    return {**left, "messages": left.get("messages", [])}
+
+
+def _check_length(body: Mapping[str, Any], prompt: int, model: Model) -> None:
+    if not model.window:
+        return
+    if prompt > model.window:
+        raise problems.context_length_exceeded(model.window, prompt)
+    limit = body.get("max_completion_tokens") or body.get("max_tokens") or 0
+    if prompt + limit > model.window:
+        raise problems.context_overflow(model.window, prompt=prompt, completion=limit)
 
 
 def _check_combinations(body: Mapping[str, Any]) -> None:
@@ -157,9 +174,21 @@ def _check_model(body: Mapping[str, Any], model: Model) -> None:
         raise problems.error(400, "Web search options not supported with this model.", param="web_search_options")
     if model.kind == "reasoning":
         _check_reasoning(body, model)
+    elif body.get("reasoning_effort") is not None:
+        # as quoted in public bug reports
+        raise problems.unknown_arguments(["reasoning_effort"])
+    if "audio" in model.family and not _has_sound(body):
+        message = "This model requires that either input content or output modality contain audio."
+        raise problems.error(400, message, param="model", code="invalid_value")
     for name in ("max_tokens", "max_completion_tokens"):
         if (body.get(name) or 0) > model.output:
             raise _too_many_tokens(name, body[name], model)
+
+
+def _has_sound(body: Mapping[str, Any]) -> bool:
+    contents = [message["content"] for message in body["messages"] if isinstance(message.get("content"), list)]
+    heard = any(part["type"] == "input_audio" for content in contents for part in content)
+    return heard or "audio" in (body.get("modalities") or ())
 
 
 def _too_many_tokens(name: str, wanted: int, model: Model) -> problems.Problem:
@@ -186,16 +215,8 @@ def _check_reasoning(body: Mapping[str, Any], model: Model) -> None:
         raise problems.unsupported_value("temperature", body["temperature"], reason=reason)
 
 
-def _usage(prompt_tokens: int, completion_tokens: int) -> dict[str, Any]:
-    return {
-        "prompt_tokens": prompt_tokens,
-        "completion_tokens": completion_tokens,
-        "total_tokens": prompt_tokens + completion_tokens,
-        **_DETAILS,
-    }
-
-
-def _completion(call: Call, setting: Setting, choices: Sequence[Choice], cost: Mapping[str, Any]) -> dict[str, Any]:
+def completion(call: Call, setting: Setting, choices: Sequence[Choice], cost: Mapping[str, Any]) -> dict[str, Any]:
+    """The object `chat.completion`."""
     return {
         **_head(call, setting, "chat.completion"),
         "choices": [_whole(call, setting, choice, index) for index, choice in enumerate(choices)],
@@ -205,14 +226,21 @@ def _completion(call: Call, setting: Setting, choices: Sequence[Choice], cost: M
 
 
 def _whole(call: Call, setting: Setting, choice: Choice, index: int) -> dict[str, Any]:
-    message: dict[str, Any] = {"role": "assistant", "content": choice.text}
-    if choice.tool_calls:
-        message["tool_calls"] = list(choice.tool_calls)
-    message |= {"refusal": None, "annotations": []}
     logprobs = _logprobs(call, setting, index)
-    tokens = None if choice.text is None else usage.tokens(choice.text, model=setting.model.name)
+    text = None if choice.voice is not None else choice.text
+    tokens = None if text is None else usage.tokens(text, model=setting.model.name)
     likely = _likely(logprobs, tokens, setting)
-    return {"index": index, "message": message, **likely, "finish_reason": choice.finish_reason}
+    return {"index": index, "message": _message(choice), **likely, "finish_reason": choice.finish_reason}
+
+
+def _message(choice: Choice) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": choice.text if choice.voice is None else None}
+    if choice.legacy and choice.tool_calls:
+        message["function_call"] = choice.tool_calls[0]["function"]
+    elif choice.tool_calls:
+        message["tool_calls"] = list(choice.tool_calls)
+    message |= {"refusal": None, "annotations": list(choice.annotations)}
+    return message if choice.voice is None else {**message, "audio": choice.voice}
 
 
 def _chunks(
@@ -271,4 +299,5 @@ OPERATIONS = (
         estimate=estimate,
         kinds=("chat", "reasoning"),
     ),
+    *stored.OPERATIONS,
 )

@@ -33,7 +33,7 @@ def check_message(param: str, value: Any) -> None:
     _CHECKS_BY_ROLE.get(value["role"], _check_spoken)(param, value)
 
 
-def billed(message: Message) -> Message:
+def billed(message: Mapping[str, Any]) -> Message:
     """The fields of a checked message that count; others may be there and mean nothing."""
     names = ["role", "name", *(("tool_calls", "function_call") if message["role"] == "assistant" else ())]
     content = message.get("content")

@@ -5,7 +5,8 @@ Rules of strict schemas: https://platform.openai.com/docs/guides/structured-outp
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import jsonschema_rs
 
@@ -13,7 +14,7 @@ from mockserver import problems
 from mockserver.generating.dice import Dice
 from mockserver.generating.prose import text_about, words_of
 from mockserver.generating.schemas import Unsatisfiable, conforming
-from mockserver.parameters import boolean, check_all, either, obj, one_of, require, string
+from mockserver.parameters import array, boolean, check_all, either, obj, one_of, require, string
 from mockserver.surfaces.messages import check_name
 
 Tool = dict[str, Any]
@@ -84,6 +85,45 @@ def check_tool_choice(param: str, value: Any) -> None:
         one_of("function", "custom", "allowed_tools")(f"{param}.type", value["type"])
         require(value, [value["type"]], within=param)
         obj(f"{param}.{value['type']}", value[value["type"]])
+        if value["type"] == "allowed_tools":
+            _check_allowed(f"{param}.allowed_tools", value["allowed_tools"])
+
+
+def _check_allowed(param: str, value: Any) -> None:
+    """Refuse a malformed list of allowed tools; the field is as in OpenAI's specification, its refusals unverified."""
+    require(value, ["mode", "tools"], within=param)
+    one_of("auto", "required")(f"{param}.mode", value["mode"])
+    array(128, _check_reference)(f"{param}.tools", value["tools"])
+
+
+def _check_reference(param: str, value: Any) -> None:
+    obj(param, value)
+    require(value, ["type"], within=param)
+    one_of("function", "custom")(f"{param}.type", value["type"])
+    require(value, [value["type"]], within=param)
+    obj(f"{param}.{value['type']}", value[value["type"]])
+    require(value[value["type"]], ["name"], within=f"{param}.{value['type']}")
+
+
+def check_function_call(param: str, value: Any) -> None:
+    """Refuse a malformed `function_call`, the older `tool_choice`."""
+    either("one of a string or an object", {str: one_of("none", "auto"), dict: None})(param, value)
+    if isinstance(value, dict):
+        require(value, ["name"], within=param)
+
+
+def check_function_exists(choice: Any, functions: Sequence[Tool]) -> None:
+    """Refuse a choice without functions, or of one that is not among them."""
+    # worded like the refusals of `tool_choice`; unverified
+    if choice is not None and not functions:
+        message = "Invalid value for 'function_call': 'function_call' is only allowed when 'functions' are specified."
+        raise problems.error(400, message, param="function_call")
+    if isinstance(choice, dict) and choice["name"] not in [function["name"] for function in functions]:
+        message = (
+            f"Invalid value for 'function_call': no function named '{choice['name']}' was specified in the 'functions'"
+            " parameter."
+        )
+        raise problems.error(400, message, param="function_call")
 
 
 def check_choice_exists(choice: Any, tools: Sequence[Tool]) -> None:
@@ -102,7 +142,7 @@ def check_choice_exists(choice: Any, tools: Sequence[Tool]) -> None:
 
 def named(choice: Any) -> Any:
     """The name of the one tool that a `tool_choice` demands, None if it demands none in particular."""
-    if not isinstance(choice, dict) or choice["type"] == "allowed_tools":
+    if not isinstance(choice, dict) or choice.get("type") not in ("function", "custom"):
         return None
     return choice[choice["type"]].get("name", "")
 
@@ -112,16 +152,86 @@ def name_of(tool: Tool) -> str:
     return str(tool[tool["type"]]["name"])
 
 
-def tool_call(tools: Sequence[Tool], *, prompt: str, choice: Any, dice: Dice) -> dict[str, Any]:
-    """The call of the tool that fits `prompt` best, or of the chosen one, with arguments that its schema allows."""
-    wanted = named(choice)
-    eligible = [tool for tool in tools if wanted is None or name_of(tool) == wanted]
-    tool = max(eligible, key=lambda one: _fit(one, prompt))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """The calls that a request asks for: of which tools, of how many at most, and why the reply ends with them."""
+
+    tools: tuple[Tool, ...]
+    many: bool
+    finish_reason: str
+    legacy: bool = False
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any], *, answers_a_tool: bool) -> Self | None:
+        """What the request wants called, None where it is to be answered in words."""
+        if body.get("functions") and not body.get("tools"):
+            return cls._of_functions(
+                body["functions"], body.get("function_call") or "auto", answers_a_tool=answers_a_tool
+            )
+        choice = body.get("tool_choice") or "auto"
+        tools, mode = _allowed(body.get("tools") or [], choice)
+        if not tools or mode == "none" or (mode == "auto" and answers_a_tool):
+            return None
+        if named(choice) is not None:
+            # recorded replies to a demand for one function end with "stop"
+            return cls(tools=tools, many=False, finish_reason="stop")
+        return cls(tools=tools, many=body.get("parallel_tool_calls") is not False, finish_reason="tool_calls")
+
+    @classmethod
+    def _of_functions(cls, functions: Sequence[Tool], choice: Any, *, answers_a_tool: bool) -> Self | None:
+        tools: tuple[Tool, ...] = tuple({"type": "function", "function": function} for function in functions)
+        if isinstance(choice, dict):
+            tools = tuple(tool for tool in tools if name_of(tool) == choice.get("name"))
+            return cls(tools=tools, many=False, finish_reason="stop", legacy=True) if tools else None
+        if choice == "none" or answers_a_tool:
+            return None
+        return cls(tools=tools, many=False, finish_reason="function_call", legacy=True)
+
+
+def _allowed(tools: Sequence[Tool], choice: Any) -> tuple[tuple[Tool, ...], str]:
+    """The tools that may be called, and whether one must be: "none", "auto" or "required"."""
+    if not isinstance(choice, dict):
+        return tuple(tools), choice
+    if choice["type"] == "allowed_tools":
+        allowed = choice["allowed_tools"]
+        names = [name_of(tool) for tool in allowed.get("tools") or ()]
+        return tuple(tool for tool in tools if name_of(tool) in names), allowed.get("mode") or "auto"
+    return tuple(tool for tool in tools if name_of(tool) == named(choice)), "required"
+
+
+def functions_of(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What is declared to the model, whichever way."""
+    return [tool[tool["type"]] for tool in body.get("tools") or ()] + list(body.get("functions") or ())
+
+
+def demanded(body: Mapping[str, Any]) -> str | None:
+    """The function that the request demands by name, None if it demands none in particular."""
+    choice = body.get("tool_choice") if body.get("tools") else body.get("function_call")
+    if isinstance(choice, dict) and "type" not in choice:
+        return str(choice.get("name", ""))
+    name = named(choice)
+    return None if name is None else str(name)
+
+
+def calls(wanted: Wanted, *, prompt: str, dice: Dice) -> Iterator[dict[str, Any]]:
+    """Calls of the tools that fit `prompt` best, with arguments that their schemas allow.
+
+    Several are called only if they share words with the prompt, each at least half as many as the best.
+    """
+    fits = [_fit(tool, prompt) for tool in wanted.tools]
+    best = max(fits)
+    chosen = [index for index, fit in enumerate(fits) if wanted.many and best and 2 * fit >= best]
+    for index in chosen or [fits.index(best)]:
+        place = f"functions[{index}].parameters" if wanted.legacy else f"tools[{index}].function.parameters"
+        yield _call_of(wanted.tools[index], place, prompt=prompt, dice=dice)
+
+
+def _call_of(tool: Tool, place: str, *, prompt: str, dice: Dice) -> dict[str, Any]:
     if tool["type"] == "custom":
-        call = {"name": name_of(tool), "input": text_about(prompt, dice)}
-        return {"id": f"call_{dice.token(24)}", "type": "custom", "custom": call}
+        made = {"name": name_of(tool), "input": text_about(prompt, dice)}
+        return {"id": f"call_{dice.token(24)}", "type": "custom", "custom": made}
     schema = tool["function"].get("parameters") or {"type": "object", "properties": {}}
-    arguments = structured(schema, prompt=prompt, dice=dice, param=f"tools[{tools.index(tool)}].function.parameters")
+    arguments = structured(schema, prompt=prompt, dice=dice, param=place)
     return as_call(name_of(tool), arguments, dice)
 
 

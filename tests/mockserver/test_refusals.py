@@ -160,9 +160,9 @@ def test_a_path_that_is_not_served_is_a_404(http: httpx.Client) -> None:
 
 
 def test_another_method_is_a_405(http: httpx.Client) -> None:
-    response = http.get(CHAT)
+    response = http.put(CHAT)
     assert response.status_code == 405
-    assert "Not allowed to GET on /v1/chat/completions" in response.json()["error"]["message"]
+    assert "Not allowed to PUT on /v1/chat/completions" in response.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(
