@@ -54,8 +54,14 @@ def test_names_that_contradict_each_other_break_nothing(names: tuple[str, str]) 
         (b"", "multipart/form-data"),
         (b"", "multipart/form-data; boundary=x"),
         (b"nonsense", "multipart/form-data; boundary=x"),
-        (b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n\xff\r\n--x--\r\n', "multipart/form-data; boundary=x"),
-        (b"--x\r\nContent-Type: multipart/mixed; boundary=y\r\n\r\n--y--\r\n--x--\r\n", "multipart/form-data; boundary=x"),
+        (
+            b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n\xff\r\n--x--\r\n',
+            "multipart/form-data; boundary=x",
+        ),
+        (
+            b"--x\r\nContent-Type: multipart/mixed; boundary=y\r\n\r\n--y--\r\n--x--\r\n",
+            "multipart/form-data; boundary=x",
+        ),
     ],
 )
 def test_what_is_no_form_is_a_value_error(raw: bytes, content_type: str) -> None:
