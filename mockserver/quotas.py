@@ -127,6 +127,11 @@ class Quotas:
         """What everybody is granted."""
         return self._limits
 
+    @property
+    def are_limited(self) -> bool:
+        """Whether there is anything to charge."""
+        return self._limits.rpm is not None or self._limits.tpm is not None
+
     def set(self, *, rpm: int | None = None, tpm: int | None = None) -> None:
         """Grant everybody other limits, and forget what has been used; BadQuota leaves all as it was."""
         limits = Limits(rpm=rpm, tpm=tpm)
@@ -146,8 +151,7 @@ class Quotas:
         """
         if estimate < 0:
             raise ValueError(f"a request cannot be estimated at {estimate} tokens; count from 0")
-        limits = self._limits
-        if limits.rpm is None and limits.tpm is None:  # the usual case, which is to cost next to nothing
+        if not self.are_limited:  # the usual case, which is to cost next to nothing
             return _granted(estimate, dialect, subject)
         name = (digest(key), dialect, subject)
         with self._lock:

@@ -57,9 +57,13 @@ class Site:
         self._pipeline.closing.drain()
         await self._runner.cleanup()
 
-    async def abort(self) -> None:
-        """Close at once: answers under way break off."""
+    def release(self) -> None:
+        """Break off the answers under way: whoever waits for the stop need not wait for them."""
         self._pipeline.closing.stop()
+
+    async def abort(self) -> None:
+        """Close at once."""
+        self.release()
         await self._runner.cleanup()
 
 

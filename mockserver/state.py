@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from mockserver.clock import Clock
+from mockserver.generating.dice import Dice
 from mockserver.quotas import Quotas
 from mockserver.scripting.script import Script
 from mockserver.store import Store
@@ -36,9 +37,10 @@ class Settings:
 
 @dataclass(slots=True)
 class State:
-    """What a server keeps between requests."""
+    """What a server keeps between requests; `worker` is the number of its process, where there are several."""
 
     settings: Settings
+    worker: int = 0
     clock: Clock = field(init=False)
     script: Script = field(init=False)
     store: Store = field(default_factory=Store)
@@ -48,6 +50,10 @@ class State:
     def __post_init__(self) -> None:
         self.clock = Clock(self.settings.now)
         self.script = Script(seed=self.settings.seed or 0)
+
+    def dice(self, purpose: str, number: int) -> Dice:
+        """Random numbers for the request of this number, which no other request has."""
+        return Dice(self.settings.seed or 0, purpose, self.worker, number)
 
     def reset(self) -> None:
         """Forget script, journal, quotas and objects; the clock goes on as it is."""

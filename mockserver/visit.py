@@ -84,7 +84,7 @@ class Visit:
             state=state,
             dialect=dialect,
             number=number,
-            request_id=dialect.request_id(Dice(state.settings.seed or 0, "request", number)),
+            request_id=dialect.request_id(state.dice("request", number)),
             now=now,
             method=arrival.method,
             path=arrival.path,
@@ -132,7 +132,7 @@ class Visit:
 
     def refusal(self, problem: Problem) -> Answer:
         """A problem as the dialect puts it."""
-        dice = Dice(self.state.settings.seed or 0, "headers", self.number)
+        dice = self.state.dice("headers", self.number)
         return self.dialect.refuse(problem, request_id=self.request_id, dice=dice)
 
     def serve(self, operation: Operation, place: Place) -> Answer:
@@ -147,8 +147,7 @@ class Visit:
 
     def _charge(self, call: Call, model: Model, operation: Operation) -> Charge | None:
         """What the quotas are charged before anything is said, None where there are none; Problem if it is too much."""
-        limits = self.state.quotas.limits
-        if self.is_inner or (limits.rpm is None and limits.tpm is None) or not model.name:
+        if self.is_inner or not self.state.quotas.are_limited or not model.name:
             return None
         charge = self._charged(call, operation.estimate(call, model))
         if not charge.is_admitted:
@@ -338,7 +337,7 @@ class Visit:
             self.state.quotas.settle(charge, actual_tokens=spent.total, now=self.now)
         headers = self.dialect.headers(
             call,
-            Dice(setting.seed, "headers", self.number),
+            self.state.dice("headers", self.number),
             streamed=result.streamed,
             charge=charge or self._charged(call, spent.total),
         )
