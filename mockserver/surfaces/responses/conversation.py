@@ -63,6 +63,12 @@ def text_of(item: Mapping[str, Any]) -> str:
     return " ".join(text for part in parts if isinstance(text := part.get("text") or part.get("refusal"), str))
 
 
+def users_latest(items: Sequence[Item]) -> list[Item]:
+    """The messages of the user since the conversation was last compacted."""
+    compacted = max((index for index, item in enumerate(items) if kind_of(item) == "compaction"), default=-1)
+    return [item for item in items[compacted + 1 :] if kind_of(item) == "message" and item.get("role") == "user"]
+
+
 def said_by_user(items: Sequence[Item]) -> str:
     """What the user said last."""
     return next((text_of(item) for item in reversed(items) if item.get("role") == "user"), "")
@@ -93,20 +99,6 @@ def call_text(item: Mapping[str, Any]) -> tuple[str, str] | None:
     """The name of the tool that an item calls and what it is called with, None for an item that calls none."""
     field = _CALLS.get(kind_of(item))
     return None if field is None else (str(item.get("name") or ""), str(item.get(field) or ""))
-
-
-def unanswered(items: Sequence[Item]) -> str | None:
-    """The id of the first call that no later item answers."""
-    outputs = {item.get("call_id") for item in items if kind_of(item) in _OUTPUTS}
-    calls = [str(item.get("call_id")) for item in items if kind_of(item) in _CALLS]
-    return next((call for call in calls if call not in outputs), None)
-
-
-def unasked(items: Sequence[Item]) -> str | None:
-    """The call id of the first result that no item has asked for."""
-    calls = {item.get("call_id") for item in items if kind_of(item) in _CALLS}
-    results = [str(item.get("call_id")) for item in items if kind_of(item) in _OUTPUTS]
-    return next((call for call in results if call not in calls), None)
 
 
 def _message(item: Mapping[str, Any]) -> Item:

@@ -15,7 +15,7 @@ from mockserver.surfaces import Result, Setting, Spent
 from mockserver.surfaces.paging import Paging
 from mockserver.surfaces.responses import bodies, kept, requests, tokens
 from mockserver.surfaces.responses.bodies import Body
-from mockserver.surfaces.responses.conversation import Item, identified, items_of, kind_of, new_id, resolved
+from mockserver.surfaces.responses.conversation import Item, identified, items_of, new_id, resolved, users_latest
 from mockserver.surfaces.responses.events import Event, Streaming, events
 from mockserver.surfaces.responses.writing import write
 
@@ -50,7 +50,7 @@ def create(call: Call, setting: Setting) -> Result:
 def estimate(call: Call, model: Model) -> int:
     """The tokens of what comes in, and as many as the answer may have where the request says so."""
     limit = call.body.get("max_output_tokens")
-    counted = _count(call.body, items_of(call.body.get("input")), model)
+    counted = tokens.input_tokens(items_of(call.body.get("input")), asked=call.body, model=model)
     return counted + (limit if isinstance(limit, int) else 0)
 
 
@@ -87,16 +87,25 @@ def count(call: Call, setting: Setting) -> Result:
     """The tokens that a request would be billed before anything is said."""
     earlier, _ = _earlier(call, setting)
     items = [*earlier, *resolved(items_of(call.body.get("input")), earlier)]
-    return Result(body={"object": "response.input_tokens", "input_tokens": _count(call.body, items, setting.model)})
+    return Result(
+        body={
+            "object": "response.input_tokens",
+            "input_tokens": tokens.input_tokens(items, asked=call.body, model=setting.model),
+        }
+    )
 
 
 def compact(call: Call, setting: Setting) -> Result:
-    """A conversation in short: the user's messages, and an item that stands for the rest; nobody can read that one."""
+    """A conversation in short: what the user said since it was last compacted, and an item that stands for the rest.
+
+    As recorded by pydantic-ai. A lenient server leaves the messages out: the types of the official SDK, which its suite
+    holds replies to, know only messages of the assistant there.
+    """
     earlier, _ = _earlier(call, setting)
     items = [*earlier, *resolved(items_of(call.body.get("input")), earlier)]
-    prompt_tokens = _count(call.body, items, setting.model)
+    prompt_tokens = tokens.input_tokens(items, asked=call.body, model=setting.model)
     dice = setting.dice(call, "compaction")
-    said = [item for item in items if kind_of(item) == "message" and item.get("role") == "user"]
+    said = [] if setting.lenient else users_latest(items)
     summary = {"id": new_id("compaction", dice), "type": "compaction", "encrypted_content": f"gAAAAAB{dice.token(473)}"}
     spent = Spent(prompt=prompt_tokens, completion=min(prompt_tokens, dice.randint(60, 200)))
     body = {
@@ -136,24 +145,14 @@ def _conversation(body: dict[str, Any]) -> str | None:
 
 def _fitting(call: Call, setting: Setting, items: list[Item]) -> tuple[list[Item], int]:
     """The conversation and its tokens; too long a one loses its beginning where that is allowed, else Problem."""
-    counted = _count(call.body, items, setting.model)
+    counted = tokens.input_tokens(items, asked=call.body, model=setting.model)
     while counted > setting.model.window > 0:
         if call.body.get("truncation") != "auto" or len(items) < 2:
             message = "Your input exceeds the context window of this model. Please adjust your input and try again."
             raise problems.error(400, message, param="input", code="context_length_exceeded")
         items = items[1 + len(items) // 10 :]
-        counted = _count(call.body, items, setting.model)
+        counted = tokens.input_tokens(items, asked=call.body, model=setting.model)
     return items, counted
-
-
-def _count(body: dict[str, Any], items: list[Item], model: Model) -> int:
-    instructions, tools = body.get("instructions"), body.get("tools")
-    return tokens.input_tokens(
-        items,
-        instructions=instructions if isinstance(instructions, str) else "",
-        tools=[tool for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else [],
-        model=model,
-    )
 
 
 def _cached(count: int) -> int:

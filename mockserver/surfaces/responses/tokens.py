@@ -4,21 +4,23 @@ Nothing of this is documented. The numbers are those that fit the `usage` of rec
 `tests/contract/test_recorded_responses.py` holds them to it. Text is exact; calls, images and files are near.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mockserver.catalogue import Model
 from mockserver.generating import usage
-from mockserver.generating.declarations import declarations
+from mockserver.generating.declarations import begins_bare, declarations
 from mockserver.surfaces.responses.conversation import Item, call_text, kind_of, text_of
+from mockserver.wire import compact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Frame:
-    """Tokens billed beside the text: for tools as a whole, a call that came in or went out, a result, a message out."""
+    """Tokens billed beside the text: of tools, a schema, a call that came in or went out, a result, a message out."""
 
     tools: int
+    schema: int
     call_in: int
     result: int
     message_out: int
@@ -26,20 +28,22 @@ class _Frame:
     more_calls: int
 
 
-_CHAT = _Frame(tools=3, call_in=7, result=6, message_out=1, call_out=8, more_calls=15)
-_GPT_5 = _Frame(tools=9, call_in=15, result=7, message_out=4, call_out=11, more_calls=12)
+_CHAT = _Frame(tools=3, schema=-11, call_in=7, result=6, message_out=1, call_out=8, more_calls=15)
+_GPT_5 = _Frame(tools=9, schema=-12, call_in=15, result=7, message_out=4, call_out=11, more_calls=12)
 _IMAGE = 765  # of 1024 by 1024 in high detail on gpt-4o; others differ, and sizes are not looked at
 
 
-def input_tokens(items: Sequence[Item], *, instructions: str, tools: Sequence[Mapping[str, Any]], model: Model) -> int:
-    """What a request is billed before anything is said."""
+def input_tokens(items: Sequence[Item], *, asked: Mapping[str, Any], model: Model) -> int:
+    """What these items are billed with the instructions, tools and format of the request `asked`."""
+    instructions = asked.get("instructions")
     frame = _frame(model)
-    system = [{"role": "system", "content": instructions}] if instructions else []
+    system = [{"role": "system", "content": instructions}] if isinstance(instructions, str) and instructions else []
     messages = [_as_chat(item) for item in items if kind_of(item) == "message"]
     framed = usage.prompt_tokens([*system, *messages], model=model.name)
     rest = sum(_item_tokens(item, frame, model) for item in items)
+    declared = _tools_tokens(asked.get("tools"), frame, model) + _schema_tokens(asked.get("text"), frame, model)
     # gpt-4 alone was billed one token less than in chat
-    return framed + rest + _tools_tokens(tools, frame, model) - (model.family == "gpt-4")
+    return framed + rest + declared - (model.family == "gpt-4")
 
 
 def text_tokens(text: str, *, model: Model) -> int:
@@ -92,7 +96,23 @@ def _part_tokens(part: Any) -> int:
     return len(str(part.get("file_data") or "")) // 4 if kind == "input_file" else 0
 
 
-def _tools_tokens(tools: Iterable[Mapping[str, Any]], frame: _Frame, model: Model) -> int:
+def _tools_tokens(tools: Any, frame: _Frame, model: Model) -> int:
     """Of functions; what hosted tools cost was recorded of some, and differs too much to say."""
-    functions = [tool for tool in tools if tool.get("type") == "function"]
-    return frame.tools + text_tokens(declarations(functions), model=model) if functions else 0
+    given = [tool for tool in tools if isinstance(tool, Mapping)] if isinstance(tools, list) else []
+    functions = [tool for tool in given if tool.get("type") == "function"]
+    if not functions:
+        return 0
+    undescribed = model.family.startswith("gpt-5") and not functions[0].get("description")
+    declared = text_tokens(declarations(functions), model=model)
+    return frame.tools + declared - sum(map(begins_bare, functions)) - undescribed
+
+
+def _schema_tokens(options: Any, frame: _Frame, model: Model) -> int:
+    """Of a JSON schema that the answer is to conform to."""
+    output = options.get("format") if isinstance(options, Mapping) else None
+    if not isinstance(output, Mapping) or not isinstance(output.get("schema"), Mapping):
+        return 0
+    schema = {name: part for name, part in output["schema"].items() if name != "$schema"}
+    comment = f"// {output['description']}\n" if output.get("description") else ""
+    text = f"# Response Formats\n\n## {output.get('name')}\n\n{comment}{compact(schema).decode()}"
+    return max(frame.schema + text_tokens(text, model=model), 0)

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import jsonschema_rs
+
 from mockserver.calls import Call
 from mockserver.generating import usage
 from mockserver.generating.dice import Dice
@@ -254,7 +256,7 @@ def _called(tool: dict[str, Any], prompt: str, dice: Dice) -> Mapping[str, Any]:
         }
     parameters = tool["function"].get("parameters")
     schema = parameters if isinstance(parameters, dict) and parameters else {"type": "object", "properties": {}}
-    arguments = toolbox.structured(schema, prompt=prompt, dice=dice, param="tools")
+    arguments = _conforming(schema, prompt, dice, "tools")
     return toolbox.as_call(name, arguments, dice)
 
 
@@ -265,10 +267,18 @@ def _text(body: Mapping[str, Any], conversation: Sequence[Item], dice: Dice) -> 
     everything, prompt = said(conversation), said_by_user(conversation)
     if output.get("type") == "json_schema":
         schema = output.get("schema") if isinstance(output.get("schema"), dict) else {"type": "object"}
-        value = toolbox.structured(schema, prompt=everything, dice=dice, param="text.format.schema")
+        value = _conforming(schema, everything, dice, "text.format.schema")
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     if output.get("type") == "json_object":
         names = re.findall(r"[\"'`](\w{1,40})[\"'`]", everything)[:8] or ["answer"]
         return json.dumps({name: text_about(prompt, dice) for name in names}, ensure_ascii=False, indent=2)
     results = latest_results(conversation)
     return text_from_results(results, dice) if results else text_about(prompt, dice)
+
+
+def _conforming(schema: Any, prompt: str, dice: Dice, param: str) -> Any:
+    """A value that the schema allows; of a schema that is none, which only a lenient server lets pass, an empty one."""
+    try:
+        return toolbox.structured(schema, prompt=prompt, dice=dice, param=param)
+    except (jsonschema_rs.ReferencingError, jsonschema_rs.ValidationError, ValueError):
+        return {}
