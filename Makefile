@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 BIN := .venv/bin
 STAMP := .venv/.installed-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 
-.PHONY: help demo test lint types check fix venv cassettes benchmarks clean
+.PHONY: help demo test lint types check fix venv cassettes benchmarks conformance clean
 
 help:
 	@echo 'make demo       record, replay offline, break on purpose: the main job, on the embedded mock server'
@@ -13,7 +13,8 @@ help:
 	@echo 'make venv       only set up .venv'
 	@echo 'make fix        let ruff mend what it can'
 	@echo 'make cassettes  record the cassettes of examples/ anew'
-	@echo 'make benchmarks  measure the recorder beside vcrpy, in five minutes'
+	@echo 'make benchmarks  measure the recorder beside vcrpy, and the mock server beside bare aiohttp'
+	@echo 'make conformance  let the own tests of openai-python and nine clients judge the mock server'
 
 venv: $(STAMP)
 
@@ -47,6 +48,10 @@ types: venv
 
 benchmarks: venv
 	@$(BIN)/python -m tests.benchmarks.recorder
+	@$(BIN)/python -m tests.benchmarks.mockserver
+
+conformance: venv
+	@$(BIN)/python -m tests.conformance all
 
 cassettes: venv
 	@$(BIN)/python -m scripts.record_examples
@@ -56,4 +61,4 @@ fix: venv
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .demo .coverage .coverage.* htmlcov
+	rm -rf .venv .conformance .demo .coverage .coverage.* htmlcov
