@@ -25,6 +25,7 @@ _ENDPOINTS = (
     "/v1/moderations",
     "/v1/images/generations",
     "/v1/images/edits",
+    "/v1/videos",
 )
 _PAGING = Paging()
 

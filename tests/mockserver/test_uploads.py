@@ -86,7 +86,7 @@ def test_a_completion_that_is_not_what_was_announced_leaves_the_upload_open(clie
     part = client.uploads.parts.create(upload, data=b"abc").id
     for wrong in ({"part_ids": ["part_x"]}, {"part_ids": [part, part]}, {"part_ids": [part], "md5": "0" * 32}):
         with pytest.raises(openai.BadRequestError):
-            client.uploads.complete(upload, **wrong)  # type: ignore[arg-type] # keywords by name
+            client.uploads.complete(upload, **wrong)
     assert client.uploads.complete(upload, part_ids=[part]).status == "completed"
 
 
