@@ -153,6 +153,15 @@ def context_overflow(limit: int, *, prompt: int, completion: int) -> Problem:
     return error(400, message, param="messages", code="context_length_exceeded")
 
 
+def prompt_too_long(limit: int, *, prompt: int, completion: int = 0) -> Problem:
+    """Refuse an input, or a prompt with its completion, that does not fit the model."""
+    message = (
+        f"This model's maximum context length is {limit} tokens, however you requested {prompt + completion} tokens"
+        f" ({prompt} in your prompt; {completion} for the completion). Please reduce your prompt; or completion length."
+    )
+    return error(400, message)
+
+
 def json_kind(value: object) -> str:
     """What the API calls the type of a JSON value."""
     if isinstance(value, float) and not value.is_integer():

@@ -27,12 +27,13 @@ from mockserver.parameters import (
     sound_items,
     string,
 )
-from mockserver.surfaces import Operation, Result, Setting, costs, stored, voices
+from mockserver.surfaces import Operation, Result, Setting, costs, voices
 from mockserver.surfaces import tools as toolbox
 from mockserver.surfaces.choices import Choice, choice_of, said
 from mockserver.surfaces.chunks import chunks
 from mockserver.surfaces.logprobs import Logprobs
 from mockserver.surfaces.messages import check_message, check_messages
+from mockserver.surfaces.stored_chat import store_completion
 
 _BIG = 2**63 - 1
 _MOST_LOGPROBS = 20
@@ -120,10 +121,10 @@ def answer(call: Call, setting: Setting) -> Result:
     spent = costs.spent(call.body, prompt, choices, setting.model.name)
     bill = costs.bill(spent, choices, speaks=voices.speaks(call, setting))
     if call.body.get("store") is True:
-        stored.keep(call, setting, completion(call, setting, choices, bill))
+        store_completion(setting, call, _completion(call, setting, choices, bill))
     if call.stream:
         return Result(chunks=tuple(_chunks(call, setting, choices, bill)), spent=spent)
-    return Result(body=completion(call, setting, choices, bill), spent=spent)
+    return Result(body=_completion(call, setting, choices, bill), spent=spent)
 
 
 def sound_body(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -215,7 +216,7 @@ def _check_reasoning(body: Mapping[str, Any], model: Model) -> None:
         raise problems.unsupported_value("temperature", body["temperature"], reason=reason)
 
 
-def completion(call: Call, setting: Setting, choices: Sequence[Choice], cost: Mapping[str, Any]) -> dict[str, Any]:
+def _completion(call: Call, setting: Setting, choices: Sequence[Choice], cost: Mapping[str, Any]) -> dict[str, Any]:
     """The object `chat.completion`."""
     return {
         **_head(call, setting, "chat.completion"),
@@ -299,5 +300,4 @@ OPERATIONS = (
         estimate=estimate,
         kinds=("chat", "reasoning"),
     ),
-    *stored.OPERATIONS,
 )

@@ -5,8 +5,10 @@ See https://platform.openai.com/docs/api-reference/embeddings/create and what op
 
 import array
 import base64
+import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from mockserver import problems
@@ -14,7 +16,7 @@ from mockserver.calls import Call
 from mockserver.catalogue import Model
 from mockserver.generating import usage
 from mockserver.generating.vectors import vector_for
-from mockserver.parameters import check_all, check_known, integer, one_of, require, string
+from mockserver.parameters import check_all, check_known, integer, one_of, require, sound, string
 from mockserver.surfaces import Operation, Result, Setting, Spent
 
 _PARAMETERS = {
@@ -25,6 +27,7 @@ _PARAMETERS = {
 _KNOWN = frozenset({"model", "input", *_PARAMETERS})
 
 _MOST_INPUTS = 2048
+_USUAL_DIMENSIONS = 1536
 
 
 def check(call: Call, model: Model) -> None:
@@ -38,12 +41,14 @@ def check(call: Call, model: Model) -> None:
 
 def estimate(call: Call, model: Model) -> int:
     """The tokens of all inputs."""
-    return sum(_tokens(one, model.name) for one in _inputs(call.body["input"]))
+    return sum(_tokens(one, model.name) for one in _inputs(call.body.get("input"), lenient=True))
 
 
 def answer(call: Call, setting: Setting) -> Result:
     """One vector an input, in its order."""
-    inputs = _inputs(call.body["input"])
+    if setting.lenient:
+        call = replace(call, body=sound(call.body, _PARAMETERS))
+    inputs = _inputs(call.body.get("input"), lenient=setting.lenient)
     counts = [_tokens(one, setting.model.name) for one in inputs]
     _check_length(max(counts), setting.model)
     encode = _base64 if call.body.get("encoding_format") == "base64" else list
@@ -90,16 +95,22 @@ def _check_dimensions(dimensions: int | None, model: Model) -> None:
 
 
 def _check_length(tokens: int, model: Model) -> None:
-    if tokens > model.window:
-        raise problems.error(
-            400,
-            f"This model's maximum context length is {model.window} tokens, however you requested {tokens} tokens"
-            f" ({tokens} in your prompt; 0 for the completion). Please reduce your prompt; or completion length.",
-        )
+    if model.window and tokens > model.window:
+        raise problems.prompt_too_long(model.window, prompt=tokens)
 
 
-def _inputs(value: Any) -> list[str | list[int]]:
-    return [value] if isinstance(value, str) or isinstance(value[0], int) else list(value)
+def _inputs(value: Any, *, lenient: bool) -> list[str | list[int]]:
+    """Texts and lists of tokens; a lenient server takes what is neither for its JSON."""
+    if isinstance(value, str) or (isinstance(value, list) and value and _are_tokens(value)):
+        return [value]
+    several = value if isinstance(value, list) and value else [value]
+    if not lenient:
+        return list(several)
+    return [one if isinstance(one, str) or _is_token_list(one) else json.dumps(one) for one in several]
+
+
+def _is_token_list(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and _are_tokens(value)
 
 
 def _tokens(one: str | list[int], model: str) -> int:
@@ -109,8 +120,8 @@ def _tokens(one: str | list[int], model: str) -> int:
 def _vector(one: str | list[int], call: Call, setting: Setting) -> Sequence[float]:
     if setting.scripted.embedding is not None:
         return setting.scripted.embedding
-    text = one if isinstance(one, str) else " ".join(map(str, one))
-    full = setting.model.dimensions
+    text = one if isinstance(one, str) else usage.text_of(one, model=setting.model.name)
+    full = setting.model.dimensions or _USUAL_DIMENSIONS
     return vector_for(text, dimensions=call.body.get("dimensions") or full, full=full, seed=setting.seed)
 
 
