@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from mockserver.clock import Clock
 from mockserver.pipeline import Pipeline
@@ -16,6 +16,10 @@ from mockserver.scripting.steps import Step
 from mockserver.site import Site
 from mockserver.state import Settings, State
 from mockserver.truth.journal import Exchange
+from mockserver.truth.ledger import Ledger
+from mockserver.truth.verdict import Verdict, judge
+
+_ENDING_S = 0.3  # for the server to note the end of an answer that its client has
 
 _GRACE_S = 0.5  # for requests under way when the server stops
 
@@ -83,6 +87,21 @@ class MockServer:
     def journal(self) -> Sequence[Exchange]:
         """What has been asked and answered."""
         return self._state.journal
+
+    @property
+    def ledger(self) -> Ledger:
+        """What was generated, what of it reached the socket, and what a provider would bill."""
+        return Ledger(self._state.journal)
+
+    def verdict(self, **options: Any) -> Verdict:
+        """What the journal says against the client; `assert server.verdict().ok`, or `.check()` for a table.
+
+        The options are those of `mockserver.truth.verdict.Measure`. Where the server runs in a thread, answers that are
+        just ending are waited for.
+        """
+        if isinstance(self._running, _InThread):
+            self._state.journal.wait_until_ended(_ENDING_S)
+        return judge(self._state.journal, **options)
 
     @property
     def clock(self) -> Clock:

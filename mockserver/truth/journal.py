@@ -6,6 +6,7 @@ are forgotten beyond a limit; what they cost stays in the ledger.
 
 import itertools
 import threading
+import time
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
@@ -151,6 +152,15 @@ class Journal(Sequence[Exchange]):
         """How many requests are being answered."""
         with self._lock:
             return sum(record.ended_at is None for record in self._records)
+
+    def wait_until_ended(self, timeout_s: float) -> bool:
+        """Let answers come to their end, in real time: a client has its answer before the server has noted its end."""
+        give_up_at = time.monotonic() + timeout_s
+        while self.open_count:
+            if time.monotonic() > give_up_at:
+                return False
+            threading.Event().wait(0.002)
+        return True
 
     def since(self, number: int = 0, *, limit: int | None = None) -> list[Exchange]:
         """The exchanges after this number, at most the latest `limit` of them."""

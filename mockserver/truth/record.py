@@ -5,6 +5,7 @@ credential: what it is handed is looked through first.
 """
 
 import hashlib
+import math
 import time
 from array import array
 from collections.abc import Callable, Collection, Mapping
@@ -135,7 +136,7 @@ class Record:
         """Keep what is going to be sent."""
         self.response_headers = hidden_texts(answer.headers, secrets)
         self.request_id, self.streamed = request_id, answer.streamed
-        self.ending = "headless" if answer.headless else "fin" if answer.full_length is not None else answer.ending
+        self.ending = _ending(answer)
         is_same = self.made is answer.frames
         self.planned = self._hidden(answer.frames, secrets)
         self.made = self.planned if is_same else self._hidden(self.made, secrets)
@@ -287,6 +288,15 @@ def _kept(headers: Mapping[str, str], secrets: Collection[str]) -> tuple[str, ..
 
 def _first_seen(value: str) -> str:
     return _SEEN.setdefault(value, value)
+
+
+def _ending(answer: Answer) -> str:
+    """How the answer ends on the wire; one whose length is a lie ends in the middle."""
+    if answer.delay_s == math.inf:
+        return "hang"
+    if answer.ending != "whole":
+        return answer.ending
+    return "headless" if answer.headless else "fin" if answer.full_length is not None else "whole"
 
 
 def _joined(frames: tuple[Frame, ...]) -> Raw | None:
