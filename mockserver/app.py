@@ -11,10 +11,22 @@ from mockserver.dialects.azure import Azure
 from mockserver.dialects.openai import OpenAI
 from mockserver.performing import register
 from mockserver.pipeline import Pipeline, Route
-from mockserver.surfaces import Operation, Place, batches, chat, embeddings, files, models, stored_chat, uploads
+from mockserver.surfaces import (
+    Operation,
+    Place,
+    batches,
+    chat,
+    completions,
+    embeddings,
+    files,
+    models,
+    responses,
+    stored_chat,
+    uploads,
+)
 
 # order matters where paths overlap: the first that fits is taken
-SURFACES = (chat, stored_chat, embeddings, models, files, uploads, batches)
+SURFACES = (chat, stored_chat, completions, responses, embeddings, models, files, uploads, batches)
 
 PLACES: dict[Place, tuple[str, Dialect]] = {
     "openai": ("/v1", OpenAI()),

@@ -45,10 +45,14 @@ def identified(items: Iterable[Item], dice: Dice) -> list[Item]:
     return [_kept(item, dice) for item in items]
 
 
-def resolved(items: Iterable[Item], known: Sequence[Item]) -> list[Item]:
+def references(items: Iterable[Item]) -> list[str]:
+    """The ids of the items that are referred to."""
+    return [str(item.get("id")) for item in items if kind_of(item) == "item_reference"]
+
+
+def resolved(items: Iterable[Item], known: Mapping[str, Item]) -> list[Item]:
     """The items with references replaced by what they refer to; one that refers to nothing known is left out."""
-    by_id = {item["id"]: item for item in known if "id" in item}
-    found = [by_id.get(str(item.get("id"))) if kind_of(item) == "item_reference" else item for item in items]
+    found = [known.get(str(item.get("id"))) if kind_of(item) == "item_reference" else item for item in items]
     return [item for item in found if item is not None]
 
 

@@ -60,6 +60,23 @@ def turns(record: Record | None) -> list[Item]:
     return [] if record is None else [*record["earlier"], *record["input"], *record["body"]["output"]]
 
 
+def referred(names: Sequence[str], setting: Setting) -> dict[str, Item]:
+    """Kept items by id, as far as `names` wants any; Problem 404 for one that is not kept."""
+    if not names:
+        return {}
+    records = setting.store.all(_KIND)
+    items = {item["id"]: item for record in records for item in (*record["input"], *record["body"]["output"])}
+    absent = [name for name in names if name not in items]
+    if absent and not setting.lenient:
+        # as quoted in public bug reports
+        message = (
+            f"Item with id '{absent[0]}' not found. Items are not persisted when `store` is set to false. Try again"
+            " with `store` set to true, or remove this item from your input."
+        )
+        raise problems.error(404, message, param="input")
+    return items
+
+
 def conversation(name: str, store: Store) -> list[Item]:
     """The items of a conversation; one that nobody has spoken in yet has none, for it is not made here."""
     known = store.get(_CONVERSATION, name)

@@ -15,7 +15,15 @@ from mockserver.surfaces import Result, Setting, Spent
 from mockserver.surfaces.paging import Paging
 from mockserver.surfaces.responses import bodies, kept, requests, tokens
 from mockserver.surfaces.responses.bodies import Body
-from mockserver.surfaces.responses.conversation import Item, identified, items_of, new_id, resolved, users_latest
+from mockserver.surfaces.responses.conversation import (
+    Item,
+    identified,
+    items_of,
+    new_id,
+    references,
+    resolved,
+    users_latest,
+)
 from mockserver.surfaces.responses.events import Event, Streaming, events
 from mockserver.surfaces.responses.writing import write
 
@@ -26,20 +34,22 @@ _CACHED_FROM, _CACHED_STEP = 1024, 128  # https://platform.openai.com/docs/guide
 def create(call: Call, setting: Setting) -> Result:
     """A response, whole or as events; kept unless `store` is false."""
     earlier, cached_to = _earlier(call, setting)
-    items = resolved(items_of(call.body.get("input")), earlier)
+    items = _incoming(call, setting)
     if not setting.lenient:
         requests.check_calls([*earlier, *items])
+        requests.check_reasoning(items)
     conversation, prompt_tokens = _fitting(call, setting, [*earlier, *items])
-    written = write(call, setting, conversation)
+    name = _name(call, setting, turns=len(earlier))
+    written = write(call, setting, conversation, names=Dice(setting.seed, "items of", name))
     spent = Spent(
         prompt=prompt_tokens,
         completion=written.tokens,
         cached=_cached(min(cached_to, prompt_tokens)),
         reasoning=written.reasoning,
     )
-    blank = bodies.response(call, setting, name=_name(call, setting))
+    blank = bodies.response(call, setting, name=name)
     body = bodies.finished(blank, output=written.output, spent=spent, cut=written.cut, at=setting.created)
-    _keep(call, setting, body, identified(items, setting.dice(call, "input items")), earlier)
+    _keep(call, setting, body, identified(items, Dice(setting.seed, "input of", name)), earlier)
     if call.stream:
         return Result(events=_events(call, body, setting.model.name), spent=spent)
     if body["background"]:
@@ -86,7 +96,7 @@ def input_items(call: Call, setting: Setting) -> Result:
 def count(call: Call, setting: Setting) -> Result:
     """The tokens that a request would be billed before anything is said."""
     earlier, _ = _earlier(call, setting)
-    items = [*earlier, *resolved(items_of(call.body.get("input")), earlier)]
+    items = [*earlier, *_incoming(call, setting)]
     return Result(
         body={
             "object": "response.input_tokens",
@@ -102,14 +112,14 @@ def compact(call: Call, setting: Setting) -> Result:
     holds replies to, know only messages of the assistant there.
     """
     earlier, _ = _earlier(call, setting)
-    items = [*earlier, *resolved(items_of(call.body.get("input")), earlier)]
+    items = [*earlier, *_incoming(call, setting)]
     prompt_tokens = tokens.input_tokens(items, asked=call.body, model=setting.model)
     dice = setting.dice(call, "compaction")
     said = [] if setting.lenient else users_latest(items)
     summary = {"id": new_id("compaction", dice), "type": "compaction", "encrypted_content": f"gAAAAAB{dice.token(473)}"}
     spent = Spent(prompt=prompt_tokens, completion=min(prompt_tokens, dice.randint(60, 200)))
     body = {
-        "id": _name(call, setting),
+        "id": _name(call, setting, turns=len(earlier)),
         "object": "response.compaction",
         "created_at": setting.created,
         "output": [*identified(said, dice), summary],
@@ -126,6 +136,12 @@ def _earlier(call: Call, setting: Setting) -> tuple[list[Item], int]:
     record = kept.previous(call.body.get("previous_response_id"), setting)
     cost = (record["body"]["usage"] or {}) if record else {}
     return kept.turns(record), cost.get("input_tokens", 0)
+
+
+def _incoming(call: Call, setting: Setting) -> list[Item]:
+    """The items that the request brings, those included that it refers to."""
+    items = items_of(call.body.get("input"))
+    return resolved(items, kept.referred(references(items), setting))
 
 
 def _keep(call: Call, setting: Setting, body: Body, items: Sequence[Item], earlier: Sequence[Item]) -> None:
@@ -159,10 +175,10 @@ def _cached(count: int) -> int:
     return count // _CACHED_STEP * _CACHED_STEP if count >= _CACHED_FROM else 0
 
 
-def _name(call: Call, setting: Setting) -> str:
-    """An id that the same request gets again, however it is to be delivered."""
+def _name(call: Call, setting: Setting, *, turns: int) -> str:
+    """An id that the same request gets again, however it is to be delivered, unless its conversation has gone on."""
     asked = {name: value for name, value in call.body.items() if name not in ("stream", "stream_options")}
-    return f"resp_{Dice(setting.seed, 'response id', setting.model.name, asked).hexadecimal(50)}"
+    return f"resp_{Dice(setting.seed, 'response id', setting.model.name, asked, turns).hexadecimal(50)}"
 
 
 def _events(call: Call, body: Body, model: str) -> tuple[Event, ...]:

@@ -222,7 +222,7 @@ def check_compact(call: Call, _model: Model) -> None:
 
 
 def check_calls(items: list[Item]) -> None:
-    """Refuse results that nobody asked for, calls without results, and reasoning that leads to nothing."""
+    """Refuse results that nobody asked for, and calls without results."""
     answered = {item.get("call_id") for item in items if kind_of(item).endswith("_call_output")}
     asked = {item.get("call_id") for item in items if kind_of(item) in ("function_call", "custom_tool_call")}
     for item in items:
@@ -232,6 +232,10 @@ def check_calls(items: list[Item]) -> None:
             raise _refused_input(f"No tool call found for function call output with call_id {name}.")
         if kind == "function_call" and name not in answered:
             raise _refused_input(f"No tool output found for function call {name}.")
+
+
+def check_reasoning(items: list[Item]) -> None:
+    """Refuse reasoning that leads to nothing."""
     for item, following in zip(items, [*items[1:], {}], strict=True):
         if kind_of(item) == "reasoning" and _ends_reasoning(following):
             raise _refused_input(

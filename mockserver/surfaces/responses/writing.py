@@ -54,9 +54,9 @@ class Said:
     calls: tuple[Mapping[str, Any], ...] = ()
 
 
-def write(call: Call, setting: Setting, conversation: Sequence[Item]) -> Written:
-    """The answer to a conversation."""
-    writer = _Writer(call, setting, _limit(call, setting))
+def write(call: Call, setting: Setting, conversation: Sequence[Item], *, names: Dice) -> Written:
+    """The answer to a conversation; `names` makes the ids of its items, which no other response may share."""
+    writer = _Writer(call, setting, names, _limit(call, setting))
     writer.think(said_by_user(conversation))
     for one in _parts(_said(call, setting, conversation)):
         writer.add(one)
@@ -79,6 +79,7 @@ class _Writer:
 
     call: Call
     setting: Setting
+    names: Dice
     limit: int
     output: list[Item] = field(default_factory=list)
     spent: int = 0
@@ -97,7 +98,7 @@ class _Writer:
         self.cut = wanted >= self.limit
         summary = self._summary(prompt, dice)
         hidden = self._hidden(dice)
-        self.output.append({"id": new_id("reasoning", dice), "type": "reasoning", **hidden, "summary": summary})
+        self.output.append({"id": new_id("reasoning", self.names), "type": "reasoning", **hidden, "summary": summary})
 
     def add(self, one: str | Mapping[str, Any]) -> None:
         """Add a message or a call, as much of it as fits."""
@@ -117,8 +118,13 @@ class _Writer:
         kept = self._fitting(text, tokens.message_frame(model))
         phase = {"phase": "final_answer"} if model.family.startswith(_PHASED) else {}
         part = {"type": "output_text", "annotations": [], "logprobs": self._logprobs(kept), "text": kept}
-        name = new_id("message", self.setting.dice(self.call, "message id"))
-        item = {"id": name, "type": "message", "status": self._status(), "content": [part], **phase}
+        item = {
+            "id": new_id("message", self.names),
+            "type": "message",
+            "status": self._status(),
+            "content": [part],
+            **phase,
+        }
         self.output.append({**item, "role": "assistant"})
 
     def _add_call(self, called: Mapping[str, Any]) -> None:
@@ -128,11 +134,10 @@ class _Writer:
         name = str(called[kind]["name"])
         frame += tokens.text_tokens(name, model=self.setting.model)
         kept = self._fitting(str(called[kind][field_name]), frame)
-        dice = self.setting.dice(self.call, f"call id {self.calls}")
         self.calls += 1
         item_kind = "custom_tool_call" if kind == "custom" else "function_call"
-        head = {"id": new_id(item_kind, dice), "type": item_kind, "status": self._status()}
-        self.output.append({**head, field_name: kept, "call_id": called["id"], "name": name})
+        head = {"id": new_id(item_kind, self.names), "type": item_kind, "status": self._status()}
+        self.output.append({**head, field_name: kept, "call_id": f"call_{self.names.token(24)}", "name": name})
 
     def _fitting(self, text: str, frame: int) -> str:
         """As much of the text as fits; notes what it costs, its frame included, and whether it was cut."""
