@@ -16,11 +16,6 @@ _KEY_BYTES = re.compile(_KEY.pattern.encode())
 _SECRET_NAME = r"api[-_]?key|authorization|subscription-key|secret|password"  # noqa: S105 - the names of such
 _SECRET_NAMES = re.compile(_SECRET_NAME, re.IGNORECASE)
 _NAMED = re.compile(rf'"(?:{_SECRET_NAME})"\s*:'.encode())
-# what has none of these in lower case has nothing that one of the patterns would find
-_KEY_HINTS = (b"sk-", b"bearer")
-_NAME_HINTS = (b"api_key", b"api-key", b"apikey", b"authorization", b"subscription-key", b'secret"', b"password")
-# JSON that spells plain letters as escapes; only reading it tells what it says
-_ESCAPES = (b"\\u00", b"\\/")
 _PLAIN = re.compile(r"[\w.~+=-]*", re.ASCII)
 
 
@@ -47,10 +42,13 @@ def hidden_text(text: str, secrets: Collection[str]) -> str:
     return _KEY.sub(HIDDEN, text) if "sk-" in text or "Bearer" in text else text
 
 
-def hidden_texts(texts: Mapping[str, str], secrets: Collection[str]) -> Mapping[str, str]:
-    """The same of headers or a query: the very same object where there is nothing to hide."""
+def hidden_texts(texts: Mapping[str, str], secrets: Collection[str], *, has_names: bool) -> Mapping[str, str]:
+    """The same of headers or a query: the very same object where there is nothing to hide.
+
+    `has_names` unless the names are the server's own.
+    """
     joined = "\n".join(texts.values())
-    if hidden_text(joined, secrets) == joined and not any(map(_SECRET_NAMES.fullmatch, texts)):
+    if hidden_text(joined, secrets) is joined and not (has_names and any(map(_SECRET_NAMES.fullmatch, texts))):
         return texts
     clean: Mapping[str, str] = hidden(texts, secrets)
     return clean
@@ -77,18 +75,18 @@ def hidden_frames(frames: Sequence[bytes], secrets: Collection[str], *, thorough
 
 
 def _holds(data: bytes, secrets: Collection[str]) -> bool:
-    """Whether there may be something to hide."""
+    """Whether there may be something to hide: a few words are looked for before a pattern is."""
     for secret in secrets:
         if len(secret) >= _SHORTEST and (secret.encode() in data or not _PLAIN.fullmatch(secret)):
             return True
-    for escape in _ESCAPES:
-        if escape in data:
-            return True
+    # JSON may spell plain letters as escapes; only reading it tells what it says
+    if b"\\" in data and (b"\\u00" in data or b"\\/" in data):
+        return True
+    if (b"sk-" in data or b"Bearer" in data) and _KEY_BYTES.search(data):
+        return True
     lower = data.lower()
-    for hint in _KEY_HINTS:
-        if hint in lower and _KEY_BYTES.search(data):
-            return True
-    return any(hint in lower for hint in _NAME_HINTS) and _NAMED.search(lower) is not None
+    may_name = b'key"' in lower or b'secret"' in lower or b'password"' in lower or b'authorization"' in lower
+    return may_name and _NAMED.search(lower) is not None
 
 
 def _replaced(data: bytes, secrets: Collection[str]) -> bytes:

@@ -8,15 +8,15 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
 from mockserver.answers import Answer
 from mockserver.forms import Form
 from mockserver.truth.exchange import Exchange
-from mockserver.truth.hiding import HIDDEN, hidden
+from mockserver.truth.hiding import HIDDEN, hidden, hidden_text, hidden_texts
 from mockserver.truth.ledger import Sums
-from mockserver.truth.record import Record
+from mockserver.truth.record import Record, kept_of
 from mockserver.truth.rows import attribute
 from mockserver.wire import compact
 
@@ -58,17 +58,23 @@ class Journal(Sequence[Exchange]):
     def open(
         self,
         *,
+        started_at: float,
+        method: str,
+        path: str,
         query: Mapping[str, str] | None = None,
+        dialect: str | None = None,
         headers: Mapping[str, str] | None = None,
+        now: Callable[[], float] = time.time,
         secrets: Collection[str] = (),
-        **facts: Any,
     ) -> int:
         """Begin an exchange with what is known of it at once, and return its number; `secrets` are hidden in it.
 
-        `headers` have lower-case names; `now` among the facts is the clock by which the exchange is timed.
+        `headers` have lower-case names; `now` is the clock by which the exchange is timed.
         """
         number = next(self._numbers)
-        record = Record.open(number, query=query or {}, headers=headers or {}, secrets=secrets, **facts)
+        query = hidden_texts(query, secrets, has_names=True) if query else {}
+        kept = kept_of(headers, secrets) if headers else ()
+        record = Record(number, started_at, method, hidden_text(path, secrets), query, dialect, kept, now)
         self._live[number] = record
         with self._lock:
             self._records.append(record)
@@ -86,7 +92,7 @@ class Journal(Sequence[Exchange]):
         body = facts.pop("request", None)
         if body is not None and not record.body:
             record.asked(compact(body), None, secrets=secrets)
-        record.note(secrets=secrets, **facts)
+        record.write(facts, secrets)
 
     def asked(self, number: int, raw: bytes, form: Form | None = None, *, secrets: Collection[str] = ()) -> None:
         """Note the body of the request, as it came or as the form that it is."""
@@ -167,7 +173,7 @@ class Journal(Sequence[Exchange]):
         with self._lock:
             self._settle()
             found = [record for record in self._records if record.number > number]
-            return list(map(Exchange.of, found if limit is None else found[max(len(found) - limit, 0) :]))
+        return list(map(Exchange.of, found if limit is None else found[max(len(found) - limit, 0) :]))
 
     def records(self) -> list[Record]:
         """What exchanges are made of, in order."""
@@ -179,7 +185,8 @@ class Journal(Sequence[Exchange]):
         """What all exchanges since the last `clear` cost, forgotten ones included."""
         with self._lock:
             self._settle()
-            return self._folded.plus(self._records + self._strays)
+            folded, records = self._folded.plus(()), self._records + self._strays
+        return folded.plus(records)
 
     def _settle(self) -> None:
         """Put what was absorbed in its place, and tell which requests are attempts of the same call."""
@@ -263,9 +270,8 @@ class Journal(Sequence[Exchange]):
     def __getitem__(self, index: int | slice) -> Exchange | list[Exchange]:
         with self._lock:
             self._settle()
-            if isinstance(index, slice):
-                return list(map(Exchange.of, self._records[index]))
-            return Exchange.of(self._records[index])
+            found = self._records[index]
+        return list(map(Exchange.of, found)) if isinstance(found, list) else Exchange.of(found)
 
     def __len__(self) -> int:
         with self._lock:

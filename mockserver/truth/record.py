@@ -10,7 +10,7 @@ import time
 from array import array
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from typing import Any
 
 from mockserver.answers import Answer, Frame
 from mockserver.forms import Form
@@ -32,6 +32,7 @@ HEADERS = (
 )
 Raw = bytes  # under a name that no attribute has
 _GENERATED = ("", "generated", "refused")  # outcomes in which nobody but the server has chosen the words
+_WORDS = frozenset({"surface", "operation", "outcome", "key"})  # facts whose words are the server's own
 
 # what travels from a worker as it is; the rest needs spelling
 _PLAIN = (
@@ -94,28 +95,14 @@ class Record:
     digest: str = ""
     sound: Soundness | None = None
 
-    @classmethod
-    def open(
-        cls,
-        number: int,
-        *,
-        query: Mapping[str, str],
-        headers: Mapping[str, str],
-        secrets: Collection[str],
-        **facts: Any,
-    ) -> Self:
-        """Begin with what is known at once."""
-        facts["path"] = hidden_text(facts["path"], secrets)
-        shown = hidden_texts(query, secrets) if query else query
-        return cls(number, query=shown, headers=_kept(headers, secrets), **facts)
-
-    def note(self, *, secrets: Collection[str] = (), **facts: Any) -> None:
+    def write(self, facts: Mapping[str, Any], secrets: Collection[str] = ()) -> None:
         """Write down what is known now."""
         for name, value in facts.items():
-            if value.__class__ is str:
-                value = hidden_text(value, secrets)
-            elif value.__class__ is tuple:
-                value = hidden(value, secrets)
+            if name not in _WORDS:
+                if value.__class__ is str:
+                    value = hidden_text(value, secrets)
+                elif value.__class__ is tuple and value:
+                    value = hidden(value, secrets)
             setattr(self, name, value)
 
     def asked(self, raw: Raw, form: Form | None, *, secrets: Collection[str] = ()) -> None:
@@ -134,7 +121,7 @@ class Record:
 
     def answered(self, answer: Answer, *, request_id: str, secrets: Collection[str] = ()) -> None:
         """Keep what is going to be sent."""
-        self.response_headers = hidden_texts(answer.headers, secrets)
+        self.response_headers = hidden_texts(answer.headers, secrets, has_names=False)
         self.request_id, self.streamed = request_id, answer.streamed
         self.ending = _ending(answer)
         is_same = self.made is answer.frames
@@ -234,7 +221,12 @@ class Record:
     @property
     def size(self) -> int:
         """How many bytes of bodies it keeps, roughly."""
-        return 0 if self.is_bare else len(self.body) + sum(len(frame.data) for frame in self.planned)
+        if self.is_bare:
+            return 0
+        size = len(self.body)
+        for data, _ in self.planned:  # a loop, as a generator would cost twice as much
+            size += len(data)
+        return size
 
     def strip(self) -> None:
         """Drop the bodies, at once or when the answer has ended, and keep what they told."""
@@ -276,18 +268,20 @@ class Record:
         self.sound, self.is_bare, self.digest = plain["sound"], plain["is_bare"], plain["digest"]
 
 
-_SEEN: dict[str, str] = {}  # header values that come again and again, kept once
+_SEEN: dict[tuple[str | None, ...], tuple[str, ...]] = {}  # headers that come again and again, kept once
 
 
-def _kept(headers: Mapping[str, str], secrets: Collection[str]) -> tuple[str, ...]:
-    values = [headers.get(name, "") for name in HEADERS]
-    if len(_SEEN) > 1000:
-        _SEEN.clear()
-    return tuple(_SEEN.get(value) or _first_seen(hidden_text(value, secrets)) for value in values)
-
-
-def _first_seen(value: str) -> str:
-    return _SEEN.setdefault(value, value)
+def kept_of(headers: Mapping[str, str], secrets: Collection[str]) -> tuple[str, ...]:
+    """The values of `HEADERS`, empty where there is none."""
+    values = tuple(map(headers.get, HEADERS))
+    kept = _SEEN.get(values)
+    if kept is None:
+        kept = tuple(hidden_text(value or "", secrets) for value in values)
+        if kept == tuple(value or "" for value in values):  # what held a credential is not remembered
+            if len(_SEEN) > 1000:
+                _SEEN.clear()
+            _SEEN[values] = kept
+    return kept
 
 
 def _ending(answer: Answer) -> str:
