@@ -101,7 +101,7 @@ class Visit:
 
     def note(self, **facts: Any) -> None:
         """Write something into the journal."""
-        self.state.journal.update(self.number, secrets=self.secrets, **facts)
+        self.state.journal.record(self.number).write(facts, self.secrets)
 
     def note_answer(self, answer: Answer) -> None:
         """Write into the journal what is going to be sent."""
