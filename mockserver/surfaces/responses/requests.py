@@ -48,6 +48,7 @@ _REQUIRED = {
     "custom_tool_call_output": ("call_id", "output"),
     "item_reference": ("id",),
 }
+_CONTEXTS = ("auto", "current_turn")  # that every model takes; gpt-5.6 was recorded with `all_turns`, too
 _EFFORTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     # family, what it takes: as the refusals recorded of each say
     ("gpt-5.1", ("none", "low", "medium", "high")),
@@ -305,6 +306,9 @@ def _check_thinker(body: Mapping[str, Any], reasoning: Mapping[str, Any], model:
     effort = reasoning.get("effort")
     if effort is not None and effort not in efforts:
         raise _unsupported("reasoning.effort", effort, efforts, model)
+    context = reasoning.get("context")
+    if context not in (None, *_CONTEXTS) and not model.family.startswith("gpt-5.6"):
+        raise _unsupported("reasoning.context", context, _CONTEXTS, model)
     if reasoning.get("mode") not in (None, "standard") and not model.family.startswith("gpt-5.6"):
         message = "`reasoning.mode` is not supported with this model."
         raise problems.error(400, message, param="reasoning.mode", code="unsupported_value")
