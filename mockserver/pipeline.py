@@ -1,12 +1,14 @@
 """The life of a request: read → authorise → parse → check → limit → script → generate → journal → send."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
 
+from mockserver import problems
 from mockserver.answers import Answer
 from mockserver.dialects import Dialect
 from mockserver.dialects.azure import Azure
@@ -66,8 +68,8 @@ class Pipeline:
         """Read the request, let `decide` answer it, and write both into the journal before the first byte is sent."""
         visit = Visit.open(self.state, dialect, Arrival.of(request))
         try:
-            body = read_body(request, limit=self.state.settings.body_limit)
-            answer = await _decided(visit, body, decide)
+            await visit.read(read_body(request, limit=self.state.settings.body_limit))
+            answer = self.decide(visit, decide)
             sent = self.state.journal.record(visit.number).progress
             return await send(request, answer, clock=self.state.clock, closing=self.closing, sent=sent)
         except ClientLeft as left:
@@ -80,13 +82,19 @@ class Pipeline:
         finally:
             visit.close()
 
-
-async def _decided(visit: Visit, body: Awaitable[bytes], decide: Callable[[Visit], Answer]) -> Answer:
-    try:
-        await visit.read(body)
-        answer = decide(visit)
-    except Problem as problem:
-        answer = visit.refusal(problem)
-        visit.note(outcome="refused")
-    visit.note_answer(answer)
-    return answer
+    def decide(self, visit: Visit, decide: Callable[[Visit], Answer]) -> Answer:
+        """What a visit whose body is read gets, noted in the journal."""
+        try:
+            visit.demand_body()
+            answer = decide(visit)
+        except Problem as problem:
+            answer = visit.refusal(problem)
+            visit.note(outcome="refused")
+        except Exception as exc:
+            logging.getLogger("mockserver").exception(
+                "the mock server itself failed at %s %s", visit.method, visit.path
+            )
+            answer = visit.refusal(problems.own_failure(exc))
+            visit.note(outcome="failed")
+        visit.note_answer(answer)
+        return answer

@@ -59,6 +59,12 @@ def body_too_large(limit: int, size: int) -> Problem:
     return error(413, f"Maximum content size limit ({limit}) exceeded ({size} bytes read)", kind="server_error")
 
 
+def own_failure(exc: Exception) -> Problem:
+    """Say that the mock server itself failed: no answer of the API, and nothing that a client should get used to."""
+    message = f"the mock server itself failed ({type(exc).__name__}); this is a bug in it, and no answer of the API."
+    return error(500, message, kind="mockserver_failure", code="mockserver_failure")
+
+
 def missing_model() -> Problem:
     """Refuse a request that names no model."""
     return error(400, "you must provide a model parameter")

@@ -1,15 +1,20 @@
 """A server in the running loop: a listening socket, the application behind it, and its orderly end."""
 
+import asyncio
 import logging
 import socket
 import ssl
 from collections.abc import Callable
+from typing import Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from mockserver.app import AdminRoutes, create_app
-from mockserver.pipeline import Pipeline
+from mockserver.app import AdminRoutes, create_app, routes
+from mockserver.front import Front
+from mockserver.pipeline import Pipeline, Route
+
+_BACKLOG = 1024
 
 
 class Site:
@@ -22,6 +27,7 @@ class Site:
         self, pipeline: Pipeline, *, admin: AdminRoutes | None = None, tls: ssl.SSLContext | None = None, grace_s: float
     ) -> None:
         self._pipeline, self._tls = pipeline, tls
+        self._fronts: set[Front] = set()
         self._runner = web.AppRunner(
             create_app(pipeline, admin=admin),
             access_log=None,
@@ -34,20 +40,28 @@ class Site:
 
     async def listen(self, host: str, port: int) -> int:
         """Begin to serve, and return the port; OSError if it is taken."""
-        await self._begin(lambda: web.TCPSite(self._runner, host, port, ssl_context=self._tls))
-        return int(self._runner.addresses[0][1])
+        await self._begin(host=host, port=port)
+        return int(self._listener.sockets[0].getsockname()[1])
 
     async def share(self, listener: socket.socket) -> None:
         """Begin to serve what other processes listen to as well."""
-        await self._begin(lambda: web.SockSite(self._runner, listener, ssl_context=self._tls))
+        await self._begin(sock=listener)
 
-    async def _begin(self, make: Callable[[], web.BaseSite]) -> None:
+    async def _begin(self, **where: Any) -> None:
         await self._runner.setup()
         try:
-            await make().start()
+            loop = asyncio.get_running_loop()
+            self._listener = await loop.create_server(self._front(), ssl=self._tls, backlog=_BACKLOG, **where)
         except BaseException:
             await self._runner.cleanup()
             raise
+
+    def _front(self) -> Callable[[], Front]:
+        """What makes the first reader of each connection."""
+        plain = {route.path: route for route in routes() if _is_plain(route)}
+        server = self._runner.server
+        assert server is not None  # noqa: S101 - it has been set up
+        return lambda: Front(self._pipeline, plain, server, self._fronts)
 
     async def stop(self) -> None:
         """Take no more connections, let answers under way come to their end, and close.
@@ -55,6 +69,9 @@ class Site:
         Whoever is kept waiting without end is let go at once, and after the time of grace everybody is.
         """
         self._pipeline.closing.drain()
+        self._listener.close()
+        for front in list(self._fronts):
+            front.close()
         await self._runner.cleanup()
 
     def release(self) -> None:
@@ -64,7 +81,12 @@ class Site:
     async def abort(self) -> None:
         """Close at once."""
         self.release()
-        await self._runner.cleanup()
+        await self.stop()
+
+
+def _is_plain(route: Route) -> bool:
+    """Whether its requests are told by their path alone."""
+    return route.operation.method == "POST" and "{" not in route.path and route.operation.takes == "json"
 
 
 def _logger() -> logging.Logger:

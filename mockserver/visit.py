@@ -64,6 +64,7 @@ class Visit:
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     raw: bytes = b""
     form: Form | None = None
+    flaw: Problem | None = None
     is_inner: bool = False
 
     @classmethod
@@ -112,19 +113,29 @@ class Visit:
         self.state.journal.ended(self.number, self.state.clock.now())
 
     async def read(self, body: Awaitable[bytes]) -> None:
-        """Read the body; Problem where that is not possible."""
+        """Read the body; what is wrong with it is said when the request is served."""
         try:
-            self.raw = await body
+            raw = await body
             content_type = self.headers.get("content-type", "")
             if is_form(content_type):
-                self.form = await parse_form(self.raw, content_type)
+                self.form = await parse_form(raw, content_type)
         except BodyTooLarge as exc:
-            raise problems.body_too_large(self.state.settings.body_limit, exc.args[0]) from exc
-        except ValueError as exc:
-            raise problems.unparsable_body() from exc
-        finally:
-            if self.raw:
-                self.state.journal.asked(self.number, self.raw, self.form, secrets=self.secrets)
+            self.flaw = problems.body_too_large(self.state.settings.body_limit, exc.args[0])
+        except ValueError:
+            self.flaw = problems.unparsable_body()
+        else:
+            self.take_body(raw)
+
+    def take_body(self, raw: bytes) -> None:
+        """The body, as it was sent."""
+        self.raw = raw
+        if raw:
+            self.state.journal.asked(self.number, raw, self.form, secrets=self.secrets)
+
+    def demand_body(self) -> None:
+        """Refuse a request whose body could not be read."""
+        if self.flaw is not None:
+            raise self.flaw
 
     def refuse(self, problem: Callable[[str, str], Problem]) -> Answer:
         """Refuse the request for its method and path."""
