@@ -64,7 +64,7 @@ class Dialect(ABC):
 
     @abstractmethod
     def server_error(self, call: Call, status: int) -> Problem:
-        """The failure of the service, with any status from 500 on."""
+        """The failure with this status, from 400 on: of the service from 500 on, below as a request is refused."""
 
     @abstractmethod
     def headers(self, call: Call, dice: Dice, *, streamed: bool, charge: Charge) -> dict[str, str]:

@@ -5,6 +5,7 @@ only quoted in an issue names it.
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,19 +15,21 @@ from mockserver import problems
 from mockserver.calls import Call
 from mockserver.content_filter import Verdict
 from mockserver.dialects import Dialect, Payload, bearer
+from mockserver.dialects.screening import filter_of, screened, screened_stream
 from mockserver.generating.dice import Dice
 from mockserver.problems import Problem
 from mockserver.quotas import UNLIMITED, Charge
 from mockserver.wire import compact, frames_of, named_events
 
 _REGION = "East US 2"
-_OPERATIONS = {"chat": ("ChatCompletions_Create", "chatCompletion"), "embeddings": ("Embeddings_Create", "embeddings")}
-
-_SAFE = {"filtered": False, "severity": "safe"}
-_UNDETECTED = {"detected": False, "filtered": False}
-_HARMS = {"hate": _SAFE, "self_harm": _SAFE, "sexual": _SAFE, "violence": _SAFE}
-_MATERIAL = {"protected_material_code": _UNDETECTED, "protected_material_text": _UNDETECTED}
-_PROMPT_FILTER = [{"prompt_index": 0, "content_filter_results": {**_HARMS, "jailbreak": _UNDETECTED}}]
+_OPERATIONS = {
+    "chat": ("ChatCompletions_Create", "chatCompletion", "Creates a completion for the chat message"),
+    "completions": ("Completions_Create", "completion", "Creates a completion for the provided prompt"),
+    "embeddings": ("Embeddings_Create", "embeddings", "Get a vector representation of a given input"),
+}
+_QUOTA = "https://aka.ms/oai/quotaincrease"
+_JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
+_SCREENED = ("chat", "completions")
 
 
 class Azure(Dialect):
@@ -40,6 +43,14 @@ class Azure(Dialect):
 
     @override
     def unauthorised(self, credential: str) -> Problem:
+        if _JWT.fullmatch(credential):
+            # a token of Entra ID, as quoted in openai/openai-python#1105 and others
+            message = (
+                "Unauthorized. Access token is missing, invalid, audience is incorrect"
+                " (https://cognitiveservices.azure.com), or have expired."
+            )
+            body = compact({"statusCode": 401, "message": message}).decode()
+            return Problem(401, {}, body=body, headers={"content-type": "application/json"})
         return _gateway(
             401,
             "401",
@@ -72,7 +83,7 @@ class Azure(Dialect):
     def unsuitable_model(self, call: Call, name: str) -> Problem:
         # worded as quoted in microsoft/graphrag#1557 and run-llama/llama_index#6436
         message = (
-            f"The {_OPERATIONS[call.surface][1]} operation does not work with the specified model, {name}. Please"
+            f"The {_operation(call)[1]} operation does not work with the specified model, {name}. Please"
             " choose different model and try again. You can learn more about which models can be used with each"
             " operation here: https://go.microsoft.com/fwlink/?linkid=2197993."
         )
@@ -89,15 +100,7 @@ class Azure(Dialect):
 
     def _over_limit(self, call: Call, limit: str, retry_after_s: float, limits: Mapping[str, str]) -> Problem:
         wait_s = math.ceil(retry_after_s)
-        noun = "token" if limit == "tokens" else "call"
-        operation = _OPERATIONS.get(call.surface, ("Models_List", ""))[0]
-        message = (
-            f"Your requests to {call.deployment or call.model} for {call.model} in {_REGION} have exceeded the {noun}"
-            " rate limit for your current OpenAI S0 pricing tier."
-            f" This request was for {operation} under Azure OpenAI API version {call.api_version or 'v1'}."
-            f" Please retry after {wait_s} seconds. To increase your default rate limit, visit:"
-            " https://aka.ms/oai/quotaincrease."
-        )
+        code, message = _over_limit_text(call, limit, wait_s)
         headers = {
             "retry-after": str(wait_s),
             "retry-after-ms": str(round(retry_after_s * 1000)),
@@ -107,7 +110,10 @@ class Azure(Dialect):
             "x-ms-client-request-id": "Not-Set",
             "x-ms-deployment-name": call.deployment or call.model,
         }
-        return _gateway(429, "RateLimitReached", message, headers=headers)
+        if limit == "tokens" and (call.api_version or "").startswith("2023-12"):
+            # the head dumped in openai/openai-python#937, of December 2023: another spelling, and no Retry-After
+            headers = {"x-rate-limit-reset-tokens": str(wait_s), "policy-id": "DeploymentRatelimit-Token"}
+        return _gateway(429, code, message, headers=headers)
 
     @override
     def insufficient_quota(self, call: Call) -> Problem:
@@ -128,6 +134,13 @@ class Azure(Dialect):
 
     @override
     def server_error(self, call: Call, status: int) -> Problem:
+        if status < 500:
+            return self._refused(call, status)
+        if status in (502, 503, 504):
+            # quoted in Azure-Samples/chat-copilot#123 of a 500; that these say the same of themselves is unverified
+            reason = {502: "Bad gateway", 503: "Service unavailable", 504: "Gateway timeout"}[status]
+            body = compact({"statusCode": status, "message": reason, "activityId": call.request_id}).decode()
+            return Problem(status, {}, body=body, headers={"content-type": "application/json"})
         # quoted in Azure-Samples/azure-search-openai-demo#1390; what other 5xx say is unverified
         message = (
             "The server had an error processing your request. Sorry about that! You can retry your request, or contact"
@@ -135,6 +148,29 @@ class Azure(Dialect):
             f" seeing this error. (Please include the request ID {call.request_id} in your email.)"
         )
         return problems.error(status, message, kind="server_error")
+
+    def _refused(self, call: Call, status: int) -> Problem:
+        """What each status is known for; of those that are not named here, the words are unverified."""
+        match status:
+            case 401:
+                return self.unauthorised("")
+            case 403:
+                # byte for byte as quoted in Azure-Samples/azure-sql-db-chatbot#3, its blank and its head included
+                body = '{"error":{"code":"403","message": "Access denied due to Virtual Network/Firewall rules."}}'
+                headers = {"content-type": "application/json", "policy-id": "ThrowExceptionDueToTrafficDenied"}
+                return Problem(403, {}, body=body, headers=headers)
+            case 404 | 405:
+                return self.unknown_path(call.method, call.path)
+            case 408:
+                # quoted in langgenius/dify-official-plugins#2199: of models that reason for long
+                return _gateway(408, "Timeout", "The operation was timeout.")
+            case 413:
+                # recorded by crmne/ruby_llm, of a model that Azure serves by machine learning endpoints
+                body = "Failed to buffer the request body: length limit exceeded\n"
+                return Problem(413, {}, body=body, headers={"content-type": "text/plain; charset=utf-8"})
+            case 429:
+                return self.rate_limited(call, retry_after_s=1.0, limit="requests")
+        return _gateway(status, str(status), "The request is refused.")
 
     @override
     def headers(self, call: Call, dice: Dice, *, streamed: bool, charge: Charge) -> dict[str, str]:
@@ -144,11 +180,10 @@ class Azure(Dialect):
             "azureml-model-session": "d20260330170902-0e618f323d34",
             "skip-error-remapping": "true",
             "strict-transport-security": "max-age=31536000; includeSubDomains; preload",
-            "x-accel-buffering": "no",
             "x-content-type-options": "nosniff",
+            **({"x-accel-buffering": "no", "x-ms-rai-invoked": "true"} if call.surface != "embeddings" else {}),
             "x-ms-deployment-name": call.deployment or call.model,
             "x-ms-is-spilled-over": "false",
-            "x-ms-rai-invoked": "true",
             "x-ms-region": _REGION,
             "x-ratelimit-abusepenalty-active": "False",
             **_limits(charge),
@@ -183,10 +218,13 @@ class Azure(Dialect):
     @override
     def annotate(self, call: Call, payload: Any) -> Any:
         """A filter verdict for the prompt and for each choice; no service tier."""
-        if call.surface != "chat" or "choices" not in payload:
+        if call.surface not in _SCREENED or not isinstance(payload, dict) or "choices" not in payload:
             return payload
-        choices = [{**choice, "content_filter_results": {**_HARMS, **_MATERIAL}} for choice in payload["choices"]]
-        annotated = {**payload, "choices": choices, "prompt_filter_results": _PROMPT_FILTER}
+        choices = [
+            {**choice, "content_filter_results": verdict.on_completion()}
+            for choice, verdict in screened(call, payload["choices"])
+        ]
+        annotated = {**payload, "choices": choices, "prompt_filter_results": _on_prompt(call)}
         annotated.pop("service_tier", None)
         return dict(_sorted(annotated))
 
@@ -201,9 +239,9 @@ class Azure(Dialect):
             "id": "",
             "model": "",
             "object": "",
-            "prompt_filter_results": _PROMPT_FILTER,
+            "prompt_filter_results": _on_prompt(call),
         }
-        return [first, *(_filtered(chunk) for chunk in chunks)]
+        return [first, *(_filtered(chunk, verdict) for chunk, verdict in screened_stream(call, chunks))]
 
 
 def _limits(charge: Charge) -> dict[str, str]:
@@ -220,12 +258,50 @@ def _limits(charge: Charge) -> dict[str, str]:
     }
 
 
-def _filtered(chunk: Payload) -> Payload:
-    choices = [
-        {**choice, "content_filter_results": {**_HARMS, **_MATERIAL} if choice["delta"].get("content") else {}}
-        for choice in chunk["choices"]
-    ]
+def _on_prompt(call: Call) -> list[Payload]:
+    verdict = filter_of(call).of_prompt(call.body).on_prompt()
+    prompts = call.body.get("prompt")
+    count = len(prompts) if isinstance(prompts, list) and prompts and not isinstance(prompts[0], int) else 1
+    return [{"prompt_index": index, "content_filter_results": verdict} for index in range(count)]
+
+
+def _filtered(chunk: Payload, verdict: Verdict) -> Payload:
+    """A chunk with the verdict on what it says; without one where it says nothing, unless the filter ends it."""
+    choices = []
+    for choice in chunk["choices"]:
+        part = choice.get("delta", choice)
+        told = part.get("content") or part.get("text") or choice["finish_reason"] == "content_filter"
+        choices.append({**choice, "content_filter_results": verdict.on_completion() if told else {}})
     return {**{name: value for name, value in chunk.items() if name != "service_tier"}, "choices": choices}
+
+
+def _operation(call: Call) -> tuple[str, str, str]:
+    """What Azure calls an operation: in its specification, in refusals of a model, and in 2023."""
+    usual = f"{call.surface.capitalize()}_{call.operation.capitalize()}"
+    return _OPERATIONS.get(call.surface, (usual, call.surface, usual))
+
+
+def _over_limit_text(call: Call, limit: str, wait_s: int) -> tuple[str, str]:
+    """Code and message of a 429, which Azure has worded anew nearly every year; the API version tells when."""
+    version, operation = call.api_version or "v1", _operation(call)
+    noun = "token" if limit == "tokens" else "call"
+    if version < "2023":
+        # quoted in microsoft/copilot-camp#551 and Azure-Samples/graphrag-accelerator#129; its version is unverified
+        return "429", f"Rate limit is exceeded. Try again in {wait_s} seconds."
+    if version < "2024-10":
+        # quoted with 2023-03-15-preview and 2024-08-01-preview, and recorded by crmne/ruby_llm
+        named = operation[2] if version < "2024" else operation[0]
+        return "429", (
+            f"Requests to the {named} Operation under Azure OpenAI API version {version} have exceeded {noun} rate"
+            f" limit of your current OpenAI S0 pricing tier. Please retry after {wait_s} seconds. Please go here: {_QUOTA}"
+            " if you would like to further increase the default rate limit."
+        )
+    return "RateLimitReached", (
+        f"Your requests to {call.deployment or call.model} for {call.model} in {_REGION} have exceeded the {noun}"
+        f" rate limit for your current OpenAI S0 pricing tier. This request was for {operation[0]} under Azure OpenAI"
+        f" API version {version}. Please retry after {wait_s} seconds. To increase your default rate limit, visit:"
+        f" {_QUOTA}."
+    )
 
 
 def _gateway(status: int, code: str, message: str, *, headers: Mapping[str, str] | None = None) -> Problem:

@@ -13,6 +13,7 @@ from typing_extensions import override
 from mockserver import catalogue, problems
 from mockserver.calls import Call
 from mockserver.dialects import Dialect, Payload, bearer
+from mockserver.dialects.screening import filter_of, screened, screened_stream
 from mockserver.generating.dice import Dice
 from mockserver.problems import Problem
 from mockserver.quotas import Charge, go_duration
@@ -73,6 +74,15 @@ class OpenAI(Dialect):
             return problems.error(403, "You are not allowed to generate embeddings from this model")
         if name.startswith("text-embedding-"):
             return problems.error(403, "You are not allowed to sample from this model")
+        if call.surface == "completions":
+            message = (
+                "This is a chat model and not supported in the v1/completions endpoint."
+                " Did you mean to use v1/chat/completions?"
+            )
+            return problems.error(404, message, param="model")
+        if call.surface != "chat":
+            # unverified: what surfaces other than these three say
+            return problems.error(404, f"The model `{name}` is not supported by this endpoint.", param="model")
         message = (
             "This is not a chat model and thus not supported in the v1/chat/completions endpoint."
             " Did you mean to use v1/completions?"
@@ -136,6 +146,8 @@ class OpenAI(Dialect):
 
     @override
     def server_error(self, call: Call, status: int) -> Problem:
+        if status < 500:
+            return self._refused(call, status)
         if status == 503:
             # recorded as a 429 of May 2023; that 503 says the same is unverified
             message = (
@@ -152,6 +164,25 @@ class OpenAI(Dialect):
             f" ID {call.request_id} in your email.)"
         )
         return problems.error(status, message, kind="server_error")
+
+    def _refused(self, call: Call, status: int) -> Problem:
+        """What each status is known for; of those without a recording or a public report, the words are unverified."""
+        match status:
+            case 401:
+                return self.unauthorised("sk-expired-0000000000000000")
+            case 403:
+                # quoted in home-assistant/core#120072
+                code, message = "unsupported_country_region_territory", "Country, region, or territory not supported"
+                return problems.error(403, message, kind="request_forbidden", code=code)
+            case 404:
+                return self.unknown_path(call.method, call.path)
+            case 405:
+                return self.wrong_method(call.method, call.path)
+            case 413:
+                return Problem(413, {}, body=_CLOUDFLARE.format(status=status), headers={"content-type": "text/html"})
+            case 429:
+                return self.rate_limited(call, retry_after_s=1.0, limit="requests")
+        return problems.error(status, _UNVERIFIED.get(status, "Invalid request."))
 
     @override
     def headers(self, call: Call, dice: Dice, *, streamed: bool, charge: Charge) -> dict[str, str]:
@@ -205,16 +236,20 @@ class OpenAI(Dialect):
 
     @override
     def annotate(self, call: Call, payload: Any) -> Any:
-        return payload
+        """Nothing but where the filter ends a choice."""
+        if not filter_of(call).words or not isinstance(payload, dict) or "choices" not in payload:
+            return payload
+        return {**payload, "choices": [choice for choice, _ in screened(call, payload["choices"])]}
 
     @override
     def annotate_stream(
         self, call: Call, chunks: Sequence[Payload], dice: Dice, *, options: Mapping[str, Any]
     ) -> list[Payload]:
-        """Padding of random length hides how long each token is, unless the request declines it."""
-        if options.get("include_obfuscation") is False:
-            return list(chunks)
-        return [{**chunk, "obfuscation": dice.token(dice.randint(1, 16))} for chunk in chunks]
+        """Padding of random length hides how long each token of a chat is, unless the request declines it."""
+        shown = [chunk for chunk, _ in screened_stream(call, chunks)]
+        if call.surface != "chat" or options.get("include_obfuscation") is False:
+            return shown
+        return [{**chunk, "obfuscation": dice.token(dice.randint(1, 16))} for chunk in shown]
 
 
 def masked(key: str) -> str:
@@ -234,6 +269,15 @@ def _limits(charge: Charge) -> dict[str, str]:
         "x-ratelimit-reset-tokens": go_duration(charge.tokens.reset_s),
     }
 
+
+# never recorded, and quoted nowhere that we know of
+_UNVERIFIED = {
+    400: "Invalid request. Please check the API reference: https://platform.openai.com/docs/api-reference.",
+    408: "Request timed out.",
+    409: "The resource was changed by another request. Please try again.",
+    415: "Unsupported media type. Please send the body as 'application/json'.",
+    422: "The request was well-formed but could not be processed.",
+}
 
 # unverified in wording: what is known of 502 and 504 is that the edge answers them in HTML
 _CLOUDFLARE = """<html>
