@@ -237,16 +237,16 @@ def check_calls(items: list[Item]) -> None:
 
 def check_reasoning(items: list[Item]) -> None:
     """Refuse reasoning that leads to nothing."""
-    for item, following in zip(items, [*items[1:], {}], strict=True):
-        if kind_of(item) == "reasoning" and _ends_reasoning(following):
+    for index, item in enumerate(items):
+        if kind_of(item) == "reasoning" and _ends_reasoning(items[index + 1 : index + 2]):
             raise _refused_input(
                 f"Item '{item.get('id')}' of type 'reasoning' was provided without its required following item."
             )
 
 
-def _ends_reasoning(following: Item) -> bool:
+def _ends_reasoning(following: list[Item]) -> bool:
     """Whether the model did not say what it had thought about."""
-    return not following or following.get("role") in ("user", "system", "developer")
+    return not following or following[0].get("role") in ("user", "system", "developer")
 
 
 def _refused_input(message: str) -> problems.Problem:

@@ -210,8 +210,9 @@ def _calls_for_a_tool(body: Mapping[str, Any], conversation: Sequence[Item]) -> 
     choice = body.get("tool_choice") or "auto"
     if isinstance(choice, Mapping) and choice.get("type") in ("function", "custom"):
         return True
-    mode = choice.get("mode", "auto") if isinstance(choice, Mapping) else choice
-    return mode == "required" or (mode == "auto" and is_users_turn_over(conversation))
+    if isinstance(choice, Mapping):
+        choice = choice.get("mode", "auto") if choice.get("type") == "allowed_tools" else "none"
+    return choice == "required" or (choice == "auto" and is_users_turn_over(conversation))
 
 
 def _chosen(tools: Sequence[dict[str, Any]], prompt: str, body: Mapping[str, Any]) -> list[dict[str, Any]]:
