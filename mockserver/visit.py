@@ -352,6 +352,7 @@ class Visit:
             streamed=result.streamed,
             charge=charge or self._charged(call, spent.total),
         )
+        headers |= result.headers
         if result.content is not None:
             headers["content-type"] = result.content_type
             return Answer(status=result.status, headers=headers, frames=framed([result.content]))

@@ -88,7 +88,7 @@ class Result:
     """A success that no dialect has spelt yet.
 
     One of: a JSON `body`; the `chunks` of a stream that ends with `[DONE]`; the `events` of one whose events have names
-    and that ends without; `content`, bytes of `content_type`. `spent` is what it cost.
+    and that ends without; `content`, bytes of `content_type`. `headers` go with the dialect's. `spent` is what it cost.
     """
 
     body: Any = None
@@ -96,6 +96,7 @@ class Result:
     events: tuple[tuple[str, dict[str, Any]], ...] = ()
     content: bytes | None = None
     content_type: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
     spent: Spent = field(default_factory=Spent)
     status: int = 200
 

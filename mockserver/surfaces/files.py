@@ -167,7 +167,12 @@ def content(call: Call, setting: Setting) -> Result:
     file = _found(call, setting)
     if file["purpose"] in _UNREADABLE and not setting.lenient:
         raise problems.error(400, f"Not allowed to download files of purpose: {file['purpose']}")
-    return Result(content=setting.store.content(KIND, file["id"]) or b"", content_type="application/octet-stream")
+    name = str(file["filename"]).replace("\\", "_").replace('"', "_")
+    return Result(
+        content=setting.store.content(KIND, file["id"]) or b"",
+        content_type="application/octet-stream",
+        headers={"content-disposition": f'attachment; filename="{name}"'},
+    )
 
 
 def _found(call: Call, setting: Setting) -> dict[str, Any]:
