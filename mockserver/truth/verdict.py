@@ -154,7 +154,8 @@ def judge(exchanges: Sequence[Exchange], **options: Any) -> Verdict:
 
     TypeError or ValueError for options that there are not.
     """
-    from mockserver.truth.rules import RULES, Case
+    from mockserver.truth.rules import RULES
+    from mockserver.truth.rules.case import Case
 
     measure = Measure.of(options)
     case = Case.of(exchanges[:], measure)
