@@ -293,8 +293,8 @@ def _over_limit_text(call: Call, limit: str, wait_s: int) -> tuple[str, str]:
         named = operation[2] if version < "2024" else operation[0]
         return "429", (
             f"Requests to the {named} Operation under Azure OpenAI API version {version} have exceeded {noun} rate"
-            f" limit of your current OpenAI S0 pricing tier. Please retry after {wait_s} seconds. Please go here: {_QUOTA}"
-            " if you would like to further increase the default rate limit."
+            f" limit of your current OpenAI S0 pricing tier. Please retry after {wait_s} seconds. Please"
+            f" go here: {_QUOTA} if you would like to further increase the default rate limit."
         )
     return "RateLimitReached", (
         f"Your requests to {call.deployment or call.model} for {call.model} in {_REGION} have exceeded the {noun}"
