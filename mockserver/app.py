@@ -14,19 +14,26 @@ from mockserver.pipeline import Pipeline, Route
 from mockserver.surfaces import (
     Operation,
     Place,
+    audio,
     batches,
     chat,
     completions,
     embeddings,
     files,
+    images,
     models,
+    moderations,
+    picture_files,
     responses,
     stored_chat,
     uploads,
 )
 
 # order matters where paths overlap: the first that fits is taken
-SURFACES = (chat, stored_chat, completions, responses, embeddings, models, files, uploads, batches)
+SURFACES = (
+    *(chat, stored_chat, completions, responses, embeddings, models, moderations, images, audio),
+    *(files, uploads, batches),
+)
 
 PLACES: dict[Place, tuple[str, Dialect]] = {
     "openai": ("/v1", OpenAI()),
@@ -58,6 +65,7 @@ def create_app(pipeline: Pipeline, *, admin: AdminRoutes | None = None) -> web.A
     app = web.Application(client_max_size=pipeline.state.settings.body_limit)
     app.on_response_prepare.append(_unsigned)
     app.router.add_routes(Admin(pipeline.state).routes() if admin is None else admin)
+    app.router.add_get(picture_files.ROUTE, picture_files.serve)
     served = list(routes())
     register(served)
     for route in served:
