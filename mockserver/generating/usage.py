@@ -27,12 +27,17 @@ def prompt_tokens(
     model: str,
     functions: Sequence[Mapping[str, Any]] = (),
     demanded: str | None = None,
+    restricted: bool = False,
 ) -> int:
-    """What these messages are billed as, with `functions` declared to the model and `demanded` the one it must call."""
+    """What these messages are billed as, with `functions` declared to the model.
+
+    `demanded` is the one that it must call, `restricted` that `tool_choice` names which it may.
+    """
     if not functions:
         return int(count_tokens(messages, model=model))
     listed = list(messages)
-    return int(count_tokens(listed, model=model)) + _tool_tokens(listed, functions, demanded, model)
+    tools = _tool_tokens(listed, functions, demanded, model)
+    return int(count_tokens(listed, model=model)) + tools - (restricted and model.startswith("gpt-5"))
 
 
 def _tool_tokens(

@@ -23,7 +23,13 @@ def prompt_tokens(body: Mapping[str, Any], model: str) -> int:
 def _counted(body: Mapping[str, Any], messages: Sequence[Mapping[str, Any]], model: str) -> int:
     functions = toolbox.functions_of(body) if body.get("tools") or body.get("functions") else ()
     demanded = toolbox.demanded(body) if functions else None
-    return usage.prompt_tokens(map(billed, messages), model=model, functions=functions, demanded=demanded)
+    return usage.prompt_tokens(
+        map(billed, messages),
+        model=model,
+        functions=functions,
+        demanded=demanded,
+        restricted=isinstance(body.get("tool_choice"), dict),
+    )
 
 
 def spent(body: Mapping[str, Any], prompt: int, choices: Sequence[Choice], model: str) -> Spent:
