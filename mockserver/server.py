@@ -11,7 +11,6 @@ from typing import Any, Self
 
 from mockserver.clock import Clock
 from mockserver.pipeline import Pipeline
-from mockserver.scripting.reading import Written, script
 from mockserver.scripting.steps import Step
 from mockserver.site import Site
 from mockserver.state import Settings, State
@@ -49,8 +48,7 @@ class MockServer:
     ) -> None:
         settings = Settings(seed=seed, deployments=deployments, api_keys=frozenset(api_keys), lenient=lenient, now=now)
         self._state = State(settings)
-        written = _written(script)
-        self._state.script.replace(written.steps, seed=(seed or 0) if written.seed is None else written.seed)
+        self._state.script.start(script, seed=seed or 0)
         self._host, self._wanted_port, self._tls = host, port, tls
         self._port: int | None = None
         self._running: _InLoop | _InThread | None = None
@@ -204,7 +202,3 @@ class _InThread:
             self._started.set()
         await self._stopped.wait()
         await self._inner.stop()
-
-
-def _written(source: Sequence[Step] | str | Path) -> Written:
-    return script(source) if isinstance(source, str | Path) else Written(tuple(source))

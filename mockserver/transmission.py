@@ -11,6 +11,10 @@ from aiohttp import web
 from mockserver.answers import Answer
 from mockserver.clock import Clock
 
+# connections that are to close by themselves: the loop alone would not keep what waits for it
+_CLOSING: set[asyncio.Future[None]] = set()
+_NO_SIZE = b"zz\r\n"  # where a chunk should begin with its size in hexadecimal digits
+
 
 class BodyTooLarge(Exception):
     """A body over the limit; `args[0]` is its size in bytes."""
@@ -82,10 +86,10 @@ class _Transmission:
             return self._hang_up()
         if answer.headless:
             return await self._send_headless()
-        if not answer.streamed and answer.ending == "whole" and answer.full_length is None:
+        if answer.is_plain:
             return self._whole()
         response = web.StreamResponse(status=answer.status, headers=answer.safe_headers)
-        response.content_length = None if answer.streamed else answer.full_length
+        response.content_length = answer.promised
         try:
             return await self._send_frames(response)
         except ConnectionResetError as exc:  # the socket is known to be dead before the handler is cancelled for it
@@ -95,17 +99,16 @@ class _Transmission:
     def _whole(self) -> web.StreamResponse:
         answer, body = self._answer, self._answer.body
         self._sent(len(answer.frames), len(body))
-        response = web.Response(status=answer.status, headers=answer.safe_headers, body=body)
-        self._close_idle()
-        return response
+        return web.Response(status=answer.status, headers=answer.safe_headers, body=body)
 
     async def _send_frames(self, response: web.StreamResponse) -> web.StreamResponse:
         await response.prepare(self._request)
         for data, wait_s in self._answer.frames:
             if wait_s and not await self._pause(wait_s):
                 return self._hang_up(response)
-            self._count(data)
-            await response.write(data)
+            if data:
+                self._count(data)
+                await response.write(data)
         return await self._end(response)
 
     async def _end(self, response: web.StreamResponse) -> web.StreamResponse:
@@ -113,8 +116,8 @@ class _Transmission:
         if ending == "hang":
             await self._pause(float("inf"))
             return self._hang_up(response)
-        if ending in ("rst", "fin"):
-            await self._break_off(abruptly=ending == "rst")
+        if ending in ("rst", "fin", "garbled"):
+            await self._break_off(abruptly=ending == "rst", last=_NO_SIZE if ending == "garbled" else b"")
             return response
         if self._answer.full_length is None:
             await response.write_eof()
@@ -124,9 +127,9 @@ class _Transmission:
         return response
 
     async def _lie(self, response: web.StreamResponse) -> None:
-        """End a body whose length was promised wrongly: where more was promised, nothing more comes."""
+        """End a body whose length was promised wrongly: what is too much for it goes out all the same."""
         await response.write_eof()
-        await self._break_off(abruptly=False)
+        await self._break_off(abruptly=False, last=self._answer.body[self._answer.full_length :])
 
     async def _send_headless(self) -> web.StreamResponse:
         transport = self._request.transport
@@ -151,11 +154,13 @@ class _Transmission:
         """Wait; False when the server stops meanwhile."""
         return await self._clock.sleep(delay_s, cancelled=self._closing.end_of(delay_s, self._clock))
 
-    async def _break_off(self, *, abruptly: bool) -> None:
+    async def _break_off(self, *, abruptly: bool, last: bytes = b"") -> None:
         """Drop the connection once the kernel has the frames: with a RST, or with a FIN that no last chunk precedes."""
         transport = self._request.transport
         if transport is None:
             return
+        if last:
+            transport.write(last)
         await _flush(transport)
         if abruptly:
             _reset(transport)
@@ -163,9 +168,16 @@ class _Transmission:
             transport.close()
 
     def _close_idle(self) -> None:
-        delay_s, transport = self._answer.idle_close_s, self._request.transport
-        if delay_s is not None and transport is not None:
-            asyncio.get_running_loop().call_later(delay_s, transport.close)
+        delay_s = self._answer.idle_close_s
+        if delay_s is not None:
+            closing = asyncio.ensure_future(self._close_after(delay_s))
+            _CLOSING.add(closing)
+            closing.add_done_callback(_CLOSING.discard)
+
+    async def _close_after(self, delay_s: float) -> None:
+        transport = self._request.transport
+        if await self._pause(delay_s) and transport is not None:
+            transport.close()
 
     def _hang_up(self, response: web.StreamResponse | None = None) -> web.StreamResponse:
         if self._request.transport is not None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     # for type checkers and editors only: at run time every module of this folder is loaded by itself
+    from mockserver.faults.bodies import *  # noqa: F403
     from mockserver.faults.connections import *  # noqa: F403
     from mockserver.faults.registry import Effect, Kind
     from mockserver.faults.responses import *  # noqa: F403
@@ -35,8 +36,7 @@ def kinds() -> "dict[str, Kind]":
 
 def make(name: str, **options: Any) -> "Step":
     """A step with the fault called `name`; KeyError if there is none, ValueError for a value it cannot take."""
-    step: Step = _maker_of_steps(name)(**options)
-    return step
+    return kinds()[name].step(**options)
 
 
 def maker(name: str) -> "Callable[..., Effect]":
@@ -44,15 +44,10 @@ def maker(name: str) -> "Callable[..., Effect]":
     return kinds()[name].make
 
 
-def _maker_of_steps(name: str) -> Any:
-    return getattr(importlib.import_module(kinds()[name].make.__module__), name)
-
-
 def __getattr__(name: str) -> "Callable[..., Step]":
     if name.startswith("_") or name not in kinds():
         raise AttributeError(f"there is no fault {name!r}; there are {', '.join(names())}" if name[0] != "_" else name)
-    step: Callable[..., Step] = _maker_of_steps(name)
-    return step
+    return kinds()[name].step
 
 
 def __dir__() -> list[str]:

@@ -3,27 +3,37 @@
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from typing_extensions import override
 
 from mockserver.answers import Answer
 from mockserver.calls import Call
-from mockserver.scripting.options import check
+from mockserver.faults.landmarks import never_there
+from mockserver.scripting.options import check, copied
 from mockserver.scripting.steps import OF_EVERY_STEP, Action, Moment, Step
 
 Effect = Callable[[Moment], Answer]
 ActsOn = Literal["response", "stream", "connection"]
 
 
+class NothingToActOn(Exception):
+    """A fault that cannot do what it should to an answer; `args[0]` says why. It leaves the answer as it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One named misbehaviour: where it acts, and the function that makes its effect from options."""
+    """One named misbehaviour: where it acts, the function that makes its effect from options, and what makes steps.
+
+    One that `replaces` answers in place of the reply, whatever that would have been.
+    """
 
     name: str
     acts_on: ActsOn
     make: Callable[..., Effect]
+    step: Callable[..., Step]
+    replaces: bool = False
 
     @property
     def description(self) -> str:
@@ -46,25 +56,43 @@ class Fault(Action):
     def label(self) -> str:
         return self.name
 
+    @property
+    @override
+    def replaces(self) -> bool:
+        return self._kind.replaces
+
+    @property
+    def _kind(self) -> Kind:
+        from mockserver import faults
+
+        return faults.kinds()[self.name]  # another process may not have loaded it yet
+
     @override
     def misfit(self, call: Call) -> str:
-        needs_stream = REGISTRY[self.name].acts_on == "stream" and not call.stream
-        return f"{self.name} acts on streams, and the request asks for none" if needs_stream else ""
+        if self._kind.acts_on != "stream":
+            return ""
+        if not call.stream:
+            return f"{self.name} acts on streams, and the request asks for none"
+        return never_there(self.options.get("at"), call)
 
     @override
     def answer(self, moment: Moment) -> Answer:
-        return REGISTRY[self.name].make(**self.options)(moment)
+        try:
+            return self._kind.make(**self.options)(moment)
+        except NothingToActOn as exc:
+            answer = moment.inner()
+            return replace(answer, misses=(*answer.misses, f"{self.name} did nothing: {exc.args[0]}"))
 
     @override
     def spec(self) -> dict[str, Any]:
         return {"fault": self.name, **self.options}
 
 
-def register(acts_on: ActsOn) -> Callable[[Callable[..., Effect]], Callable[..., Step]]:
+def register(acts_on: ActsOn, *, replaces: bool = False) -> Callable[[Callable[..., Effect]], Callable[..., Step]]:
     """Turn a function from options to an effect into a maker of steps, known by its name.
 
     The annotations of the options say what they take: see `mockserver.scripting.options`. The maker takes the keys of
-    every step besides.
+    every step besides. One that `replaces` answers by itself and never looks at `moment.inner`.
     """
 
     def decorate(make: Callable[..., Effect]) -> Callable[..., Step]:
@@ -76,9 +104,9 @@ def register(acts_on: ActsOn) -> Callable[[Callable[..., Effect]], Callable[...,
             given = dict(inspect.signature(make).bind(*args, **kwargs).arguments)
             check(make, given)
             make(**given)
-            return Step(faults=(Fault(name, given),)).given(**every)
+            return Step(faults=(Fault(name, copied(given)),)).given(**every)
 
-        REGISTRY[name] = Kind(name, acts_on, make)
+        REGISTRY[name] = Kind(name, acts_on, make, step, replaces)
         return step
 
     return decorate

@@ -89,6 +89,17 @@ def _hints(make: Callable[..., Any]) -> dict[str, Any]:
     return typing.get_type_hints(make, include_extras=True)
 
 
+def copied(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options that were checked, out of reach of whoever made them, as JSON has them."""
+    parsed: dict[str, Any] = json.loads(json.dumps(dict(options), default=_as_json))
+    return parsed
+
+
+def _as_json(value: Any) -> Any:
+    """Mappings and sequences of other kinds than dict and list."""
+    return dict(value) if isinstance(value, Mapping) else list(value)
+
+
 def _fits(hint: Any, value: Any) -> bool:
     kind = typing.get_origin(hint)
     if kind is Annotated:

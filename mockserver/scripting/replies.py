@@ -1,6 +1,6 @@
 """Scripted replies: what is to be said instead of something generated."""
 
-import json as codec
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
@@ -10,7 +10,7 @@ from typing_extensions import override
 from mockserver import faults
 from mockserver.answers import Answer, framed
 from mockserver.calls import Call
-from mockserver.scripting.options import BadOption, Json, Rule, Seconds, Vector, check, demand, suggestion
+from mockserver.scripting.options import BadOption, Json, Rule, Seconds, Vector, check, copied, demand, suggestion
 from mockserver.scripting.steps import Action, Moment, Step
 from mockserver.surfaces import Scripted
 
@@ -44,6 +44,12 @@ class Reply(Action):
     def label(self) -> str:
         """Always the same word."""
         return "reply"
+
+    @property
+    @override
+    def replaces(self) -> bool:
+        """A reply stands below all faults of its step anyway."""
+        return False
 
     @override
     def misfit(self, call: Call) -> str:
@@ -108,6 +114,7 @@ def reply(
     on the reply: a step, or the name of one with its `parameters`. `times`, `match`, `probability` and `then` are those
     of every step, see `Step`. ValueError for what could not be sent.
     """
+    bending, delay_s = _bending(fault, parameters, delay_s)
     given = {
         "text": text,
         "tool_calls": tool_calls,
@@ -121,17 +128,21 @@ def reply(
     check(reply, options)
     for index, call in enumerate(tool_calls or ()):
         _check_call(f"tool_calls[{index}]", call)
-    step = Step(Reply(_copied(options))) & _bending(fault, parameters)
+    step = Step(Reply(copied(options))) & bending
     return step.given(times=times, match=match, probability=probability, then=then)
 
 
-def _bending(fault: str | Step | None, parameters: Mapping[str, Any]) -> Step:
-    """The fault that acts on a reply, as a step."""
+def _bending(
+    fault: str | Step | None, parameters: Mapping[str, Any], delay_s: float | None
+) -> tuple[Step, float | None]:
+    """The fault that acts on a reply, as a step; a delay that it takes is no more the reply's."""
     if isinstance(fault, str):
-        return faults.make(fault, **parameters)
+        if delay_s is not None and "delay_s" in inspect.signature(faults.maker(fault)).parameters:
+            return faults.make(fault, delay_s=delay_s, **parameters), None
+        return faults.make(fault, **parameters), delay_s
     if parameters:
         raise TypeError(f"reply() got an unexpected keyword argument {min(parameters)!r}")
-    return fault or Step()
+    return fault or Step(), delay_s
 
 
 def _check_call(where: str, call: Mapping[str, Any]) -> None:
@@ -141,14 +152,3 @@ def _check_call(where: str, call: Mapping[str, Any]) -> None:
             raise BadOption("tool_calls", f"{where} has an unknown key {key!r}; {suggestion(key, _CALL)}")
     demand(f"{where}.name", Name, call.get("name"), option="tool_calls")
     demand(f"{where}.arguments", Json, call.get("arguments"), option="tool_calls")
-
-
-def _copied(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options out of reach of whoever made them, as JSON has them."""
-    parsed: dict[str, Any] = codec.loads(codec.dumps(dict(options), default=_as_json))
-    return parsed
-
-
-def _as_json(value: Any) -> Any:
-    """Mappings and sequences of other kinds than dict and list."""
-    return dict(value) if isinstance(value, Mapping) else list(value)

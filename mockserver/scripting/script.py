@@ -4,12 +4,15 @@ import threading
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mockserver.calls import Call
 from mockserver.generating.dice import Dice
 from mockserver.scripting.matching import Situation
+from mockserver.scripting.reading import Written
 from mockserver.scripting.steps import Step
+from mockserver.scripting.watching import ScriptFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,9 @@ class Script:
     """
 
     def __init__(self, steps: Iterable[Step] = (), *, seed: int = 0) -> None:
-        self._lock = threading.Lock()
+        self._lock, self._reading = threading.Lock(), threading.Lock()
+        self._file: ScriptFile | None = None
+        self._default_seed = seed
         self._begin(seed)
         self.extend(steps)
 
@@ -53,7 +58,39 @@ class Script:
 
     def __bool__(self) -> bool:
         """Whether a request may find something in it."""
-        return bool(self._waiting)
+        return bool(self._waiting) or self._file is not None
+
+    def start(self, source: Iterable[Step] | str | Path, *, seed: int) -> None:
+        """Begin with these steps, or with those of a file that is followed; ScriptError if it is no script.
+
+        `seed` is for a script that names none.
+        """
+        if isinstance(source, str | Path):
+            self.follow(ScriptFile(source), seed=seed)
+        else:
+            self.replace(source, seed=seed)
+
+    def follow(self, file: ScriptFile, *, seed: int) -> None:
+        """Take the steps of a file, now and whenever it has changed; `seed` is for one that names none."""
+        self._file, self._default_seed = file, seed
+        self._install(file.written, None)
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with the newest version of the script's file, None if nothing is."""
+        self._refresh(None)
+        return None if self._file is None else self._file.problem
+
+    def _refresh(self, now: float | None) -> None:
+        if self._file is None:
+            return
+        with self._reading:
+            written = self._file.changed()
+            if written is not None:
+                self._install(written, now)
+
+    def _install(self, written: Written, now: float | None) -> None:
+        self.replace(written.steps, seed=self._default_seed if written.seed is None else written.seed, now=now)
 
     def replace(self, steps: Iterable[Step], *, seed: int = 0, now: float | None = None) -> None:
         """These steps instead of all others, from their beginning, which is `now` or the first request."""
@@ -81,17 +118,20 @@ class Script:
 
     def take(self, call: Call, now: float = 0.0) -> Taken:
         """The first step that matches `call` and is not used up, used up by one; `now` on the server's clock."""
+        self._refresh(now)
         if not self._waiting:
             return Taken()
         misses: list[str] = []
         with self._lock:
             attempt = self._attempt(call)
+            self._count(call)
             began_at = self._began_at = now if self._began_at is None else self._began_at
             for entry in self._waiting:
                 mismatch = self._mismatch(entry, call, now - began_at, attempt)
                 if not mismatch:
                     self._use(entry)
-                    return Taken(entry.step, entry.number, tuple(misses))
+                    step = entry.step.on(self.seed, entry.number, call.fingerprint, attempt)
+                    return Taken(step, entry.number, tuple(misses))
                 misses.append(f"step {entry.number} ({entry.step.label}): {mismatch}")
         return Taken(misses=tuple(misses))
 
@@ -99,11 +139,14 @@ class Script:
         self._asked[call.fingerprint] += 1
         return self._asked[call.fingerprint]
 
+    def _count(self, call: Call) -> None:
+        """Count the call for every step that waits for the nth of its kind, whoever takes it."""
+        for entry in self._waiting:
+            if entry.step.condition.nth is not None and not entry.step.condition.unlike(call):
+                entry.seen += 1
+
     def _mismatch(self, entry: _Entry, call: Call, elapsed_s: float, attempt: int) -> str:
-        turn = entry.seen + 1
-        mismatch = entry.step.mismatch(call, Situation(elapsed_s, self._state, turn))
-        if entry.step.condition.nth is not None and not entry.step.condition.unlike(call):
-            entry.seen = turn
+        mismatch = entry.step.mismatch(call, Situation(elapsed_s, self._state, entry.seen))
         return mismatch or self._missed_draw(entry, call, attempt)
 
     def _missed_draw(self, entry: _Entry, call: Call, attempt: int) -> str:
@@ -123,11 +166,13 @@ class Script:
 
     def left(self) -> list[Step]:
         """The steps still to be taken, each as often as it still may be."""
+        self._refresh(None)
         with self._lock:
             return [_rest(entry) for entry in self._waiting]
 
     def steps(self) -> list[Step]:
         """Every step, as it was given."""
+        self._refresh(None)
         with self._lock:
             return list(self._steps)
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Protocol
 from mockserver.answers import Answer
 from mockserver.calls import Call
 from mockserver.dialects import Dialect
+from mockserver.generating.dice import Dice
 from mockserver.problems import Problem
 from mockserver.scripting.matching import Condition, Situation, condition_of
 from mockserver.scripting.options import Repeats, check, demand, within
@@ -23,7 +24,8 @@ class Moment:
     """What a step acts on.
 
     `say` makes what the request would get without the step, `refuse` the dialect's answer to a problem, and `inner`
-    what it gets from the rest of the step: a fault bends that, or puts something in its place.
+    what it gets from the rest of the step: a fault bends that, or puts something in its place. `dice` are thrown anew
+    for each fault, by the script's seed, by what is asked and by how often that was asked before.
     """
 
     call: Call
@@ -31,6 +33,7 @@ class Moment:
     say: Callable[[Scripted], Answer]
     refuse: Callable[[Problem], Answer]
     inner: Callable[[], Answer]
+    dice: Dice = field(default_factory=lambda: Dice(0))
 
 
 class Action(Protocol):
@@ -39,6 +42,10 @@ class Action(Protocol):
     @property
     def label(self) -> str:
         """The action in a word, for the journal."""
+
+    @property
+    def replaces(self) -> bool:
+        """Whether it answers by itself, whatever the rest of the step says."""
 
     def misfit(self, call: Call) -> str:
         """Why the action makes no sense for `call`; empty if it does."""
@@ -55,7 +62,8 @@ class Step:
     """A reply and faults that act on it, how often they are to be taken (None: forever), and for which requests.
 
     Without a reply, faults act on what is generated. A step with a `probability` stands for ever and is drawn for every
-    request. `state` is what the script is in from then on, for steps that ask for it.
+    request. `state` is what the script is in from then on, for steps that ask for it. `occasion` is what one taking of
+    the step draws from.
     """
 
     reply: Action | None = None
@@ -64,6 +72,7 @@ class Step:
     condition: Condition = field(default_factory=Condition)
     chance: float | None = None
     state: str | None = None
+    occasion: tuple[Any, ...] = field(default=(0,), compare=False, repr=False)
 
     @property
     def label(self) -> str:
@@ -82,6 +91,7 @@ class Step:
 
     def times(self, count: int | str) -> "Step":
         """The same step, taken `count` times or "forever"."""
+        demand("times", Repeats, count)
         return self.given(times=count)
 
     def match(self, **conditions: Any) -> "Step":
@@ -130,11 +140,19 @@ class Step:
         return self.condition.mismatch(call, situation) or next((reason for reason in own if reason), "")
 
     def answer(self, moment: Moment) -> Answer:
-        """What the request gets: the reply, as each fault leaves it to the next."""
+        """What the request gets: the reply, as each fault leaves it to the next.
+
+        Faults that answer in place of the reply come first wherever they stand, so that the others act on their answer.
+        """
         inner = moment.inner if self.reply is None else _bound(self.reply, moment)
-        for fault in self.faults:
-            inner = _bound(fault, replace(moment, inner=inner))
+        seed, *parts = self.occasion
+        for index, fault in sorted(enumerate(self.faults), key=lambda numbered: not numbered[1].replaces):
+            inner = _bound(fault, replace(moment, inner=inner, dice=Dice(seed, "fault", *parts, index)))
         return inner()
+
+    def on(self, *occasion: Any) -> "Step":
+        """The same step as one request takes it: its faults draw from a seed and these JSON values."""
+        return replace(self, occasion=occasion)
 
     def spec(self) -> dict[str, Any]:
         """The step as scripts write it."""

@@ -43,12 +43,16 @@ def _unpacked(token: str) -> Any:
     try:
         letters = token.removeprefix(_PREFIX)
         raw = base64.b64decode(letters + "=" * (-len(letters) % 4), altchars=b"-_", validate=True)
-        if zlib.crc32(raw[2:]).to_bytes(4, "big")[:2] != raw[:2]:
-            raise ValueError("its checksum differs")
-        unpacker = zlib.decompressobj(-15, zdict=_WORDS)
-        return json.loads(unpacker.decompress(raw[2:], _MOST_BYTES))
-    except (binascii.Error, zlib.error, ValueError) as exc:
+        packed = _checked(raw[2:], raw[:2])
+        return json.loads(zlib.decompressobj(-15, zdict=_WORDS).decompress(packed, _MOST_BYTES))
+    except (binascii.Error, zlib.error, ValueError, RecursionError) as exc:
         raise ScriptError(f"token {shown(token)} cannot be read: {exc}; copy all of it") from exc
+
+
+def _checked(packed: bytes, check: bytes) -> bytes:
+    if zlib.crc32(packed).to_bytes(4, "big")[:2] != check:
+        raise ValueError("its checksum differs")
+    return packed
 
 
 _MOST_BYTES = 16 * 1024 * 1024  # what a token may unpack to

@@ -131,9 +131,9 @@ def test_done_without_finish_reason_is_a_truncation(caller: Open, raw: RawServer
     assert caught.value.partial == "Once"
 
 
-@pytest.mark.parametrize("how", ["reset", "close", "eof"])
+@pytest.mark.parametrize("how", ["rst", "fin", "eof"])
 def test_a_cut_stream_is_an_error_that_keeps_the_text(
-    caller: Open, mockserver: MockServer, how: Literal["reset", "close", "eof"]
+    caller: Open, mockserver: MockServer, how: Literal["rst", "fin", "eof"]
 ) -> None:
     mockserver.script(fault.cut(at={"frame": 4}, how=how))
     seen: list[StreamEvent] = []

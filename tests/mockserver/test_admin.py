@@ -11,17 +11,25 @@ from tests.mockserver.asking import CHAT, chat
 STEPS = [{"fault": "rate_limited", "retry_after_s": 1, "times": 2}, {"reply": "Hello", "match": {"surface": "chat"}}]
 
 
-def test_a_script_is_put_appended_to_and_deleted(http: httpx.Client) -> None:
-    assert http.put("/__admin/script", json={"steps": STEPS}).json() == {"steps": STEPS}
-    assert http.post("/__admin/script", json=[{"reply": "more"}]).json() == {"steps": [*STEPS, {"reply": "more"}]}
+def test_a_script_is_replaced_appended_to_and_deleted(http: httpx.Client) -> None:
+    assert http.post("/__admin/script", json={"steps": STEPS}).json()["token"].startswith("s1-")
+    assert http.post("/__admin/script/steps", json=[{"reply": "more"}]).json()["steps"] == [*STEPS, {"reply": "more"}]
     assert http.get("/__admin/script").json()["steps"][-1] == {"reply": "more"}
-    assert http.put("/__admin/script", json={"steps": []}).json() == {"steps": []}
-    assert http.post("/__admin/script", json={"steps": STEPS}).json() == {"steps": STEPS}
-    assert http.delete("/__admin/script").json() == {"steps": []}
+    http.post("/__admin/script", json={"steps": [{"reply": "only"}]})
+    assert http.get("/__admin/script").json()["steps"] == [{"reply": "only"}]
+    assert http.delete("/__admin/script").json()["steps"] == []
+
+
+def test_a_script_comes_back_from_its_token(http: httpx.Client) -> None:
+    token = http.post("/__admin/script", json={"steps": STEPS, "seed": 7}).json()["token"]
+    http.delete("/__admin/script")
+    assert http.post("/__admin/script", json={"token": token}).json() == {"token": token}
+    shown = http.get("/__admin/script").json()
+    assert (shown["steps"], shown["seed"], shown["token"]) == (STEPS, 7, token)
 
 
 def test_what_is_put_is_what_happens(http: httpx.Client) -> None:
-    http.put("/__admin/script", json={"steps": [{"fault": "server_error", "status": 503}, {"reply": "Hello"}]})
+    http.post("/__admin/script", json={"steps": [{"fault": "server_error", "status": 503}, {"reply": "Hello"}]})
     assert http.post(CHAT, json=chat()).status_code == 503
     assert http.post(CHAT, json=chat()).json()["choices"][0]["message"]["content"] == "Hello"
 
@@ -29,7 +37,7 @@ def test_what_is_put_is_what_happens(http: httpx.Client) -> None:
 def test_the_script_shows_what_is_still_to_come(mockserver: MockServer, http: httpx.Client) -> None:
     mockserver.script(reply("a").times(2))
     http.post(CHAT, json=chat())
-    assert http.get("/__admin/script").json() == {"steps": [{"reply": "a"}]}
+    assert http.get("/__admin/script").json()["steps"] == [{"reply": "a"}]
 
 
 def test_the_journal_is_shown_and_cleared(http: httpx.Client) -> None:
@@ -48,7 +56,7 @@ def test_reset_forgets_both(mockserver: MockServer, http: httpx.Client) -> None:
     mockserver.script(reply("never"))
     http.get("/v1/models")
     assert http.post("/__admin/reset").json()["requests"] == 0
-    assert http.get("/__admin/script").json() == {"steps": []}
+    assert http.get("/__admin/script").json()["steps"] == []
     assert len(mockserver.journal) == 0
 
 
@@ -75,19 +83,19 @@ def test_bad_steps_are_a_400_that_says_why_and_changes_nothing(
     mockserver: MockServer, http: httpx.Client, body: Any, message: str
 ) -> None:
     mockserver.script(reply("kept"))
-    response = http.put("/__admin/script", json=body)
+    response = http.post("/__admin/script", json=body)
     assert response.status_code == 400
-    assert response.json()["error"].startswith(message)
-    assert http.get("/__admin/script").json() == {"steps": [{"reply": "kept"}]}
+    assert response.json()["error"]["message"].startswith(message)
+    assert http.get("/__admin/script").json()["steps"] == [{"reply": "kept"}]
 
 
 def test_what_is_no_json_is_a_400(http: httpx.Client) -> None:
-    response = http.put("/__admin/script", content=b"{")
+    response = http.post("/__admin/script", content=b"{")
     assert response.status_code == 400
-    assert response.json()["error"].startswith("the request body is not JSON")
+    assert response.json()["error"]["message"].startswith("the request body is not JSON")
 
 
 def test_unknown_paths_name_the_known_ones(http: httpx.Client) -> None:
     response = http.get("/__admin/nothing")
     assert response.status_code == 404
-    assert "GET /__admin/journal" in response.json()["error"]
+    assert "GET /__admin/journal" in response.json()["error"]["message"]

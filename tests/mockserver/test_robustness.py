@@ -143,10 +143,13 @@ def test_any_message_is_answered(http: httpx.Client, message: Any) -> None:
 
 
 STEP_KEYS = (
-    "reply fault text tool_calls json embedding finish_reason name arguments args when times header body model stream"
-    " status message retry_after_s limit after_frames how type"
+    "reply fault text tool_calls json embedding finish_reason name arguments args match times header body model stream"
+    " status message retry_after_s limit at how type faults frame byte probability then field delta low high"
 )
-STEP_WORDS = "f stop forever rate_limited server_error refused cut_stream malformed_json reset eof gpt-* \ud800"
+STEP_WORDS = (
+    "f stop forever rate_limited server_error refused cut malformed_json rst eof duplicate drop null_field finish utf8"
+    " gpt-* \ud800"
+)
 step_values = st.recursive(
     st.one_of(st.none(), st.booleans(), numbers, st.sampled_from(STEP_WORDS.split()), st.just(10**400)),
     lambda inner: st.one_of(
@@ -175,7 +178,7 @@ steps = st.builds(
 def test_any_step_is_refused_at_once_or_can_be_taken(
     server: MockServer, http: httpx.Client, step: Any, stream: bool
 ) -> None:
-    refusal = http.put("/__admin/script", content=json.dumps([step]))
+    refusal = http.post("/__admin/script", content=json.dumps([step]))
     assert refusal.status_code in (200, 400)
     for path, body in (
         (CHAT, {"model": "gpt-4o", "messages": user(), "stream": stream}),

@@ -48,7 +48,7 @@ def test_a_text_waits_for_a_chat_request(mockserver: MockServer, http: httpx.Cli
     mockserver.script(reply("hello"))
     http.post(EMBEDDINGS, json={"model": "text-embedding-3-small", "input": "x"})
     assert said(http) == "hello"
-    assert "a reply with text fits chat only" in mockserver.journal[0].misses[0]
+    assert "a reply with text fits chat and completions" in mockserver.journal[0].misses[0]
 
 
 def test_a_refused_request_takes_no_step(mockserver: MockServer, http: httpx.Client) -> None:
@@ -168,7 +168,7 @@ def test_long_values_are_shortened_in_messages() -> None:
 
 
 def test_null_can_be_the_whole_body(mockserver: MockServer, http: httpx.Client) -> None:
-    mockserver.script(reply(json=None), *from_yaml("steps: [{reply: {json: null}}]", source="s.yaml"))
+    mockserver.script(reply(json=None), *from_yaml("steps: [{reply: {json: null}}]", source="s.yaml").steps)
     assert [step.spec() for step in mockserver.script_left] == [{"reply": {"json": None}}] * 2
     assert [http.post(CHAT, json=chat()).json() for _ in range(2)] == [None, None]
 
@@ -191,7 +191,7 @@ STEPS: list[Step] = [
 
 def test_steps_survive_the_way_through_json() -> None:
     specs = [step.spec() for step in STEPS]
-    assert [step.spec() for step in from_data({"steps": specs}, source="test")] == specs
+    assert [step.spec() for step in from_data({"steps": specs}, source="test").steps] == specs
 
 
 def test_yaml_says_the_same_as_python(tmp_path: Path) -> None:
@@ -202,23 +202,23 @@ steps:
   - fault: rate_limited
     retry_after_s: 1
     times: 2
-  - fault: cut_stream
-    after_frames: 5
+  - fault: cut
+    at: {frame: 5}
     how: eof
-    when: {stream: true, model: gpt-*}
+    match: {stream: true, model: gpt-*}
   - reply: Hello
   - reply:
       tool_calls: [{name: f, arguments: {a: 1}}]
-    when:
+    match:
       body: {"messages[0].role": user}
   - reply:
       json: {a: null}
     delay_s: 0.5
-    when: {header: {x-test: "1"}, path: /v1/*}
+    match: {header: {x-test: "1"}, path: /v1/*}
     times: forever
 """
     )
-    assert [step.spec() for step in script(file)] == [step.spec() for step in STEPS]
+    assert list(script(file).steps) == STEPS
 
 
 def test_a_server_takes_a_file(tmp_path: Path, serve: Serve) -> None:
@@ -236,17 +236,17 @@ def test_a_server_takes_a_file(tmp_path: Path, serve: Serve) -> None:
         ("steps:\n- reply: hi\n  tims: 2", "s.yaml:3: unknown key 'tims'; did you mean 'times'? valid: chunk_delay_s"),
         (
             "steps:\n- fault: hang\n  second: 2",
-            "s.yaml:3: unknown key 'second'; did you mean 'seconds'? valid: seconds",
+            "s.yaml:3: unknown key 'second'; did you mean 'seconds'? valid: match",
         ),
         ("steps:\n- fault: server_error\n  status: 200", "s.yaml:3: status is 200; it takes a whole number from 500"),
         (
             "steps:\n- reply: hi\n  times: 0",
             "s.yaml:3: times is 0; it takes a whole number from 1 to 1000000 or 'forever'",
         ),
-        ("steps:\n- reply: hi\n  when: [1]", "s.yaml:3: when is [1]; it takes a mapping of surface, path"),
-        ("steps:\n- reply: hi\n  when:\n    modle: x", "s.yaml:4: unknown key 'modle'; did you mean 'model'?"),
-        ("steps:\n- reply: hi\n  when:\n    stream: maybe", "s.yaml:4: stream is 'maybe'; it takes true or false"),
-        ("steps:\n- reply: hi\n  when: {header: x}", "s.yaml:3: header is 'x'; it takes a mapping of names to texts"),
+        ("steps:\n- reply: hi\n  match: [1]", "s.yaml:3: match is [1]; it takes a mapping of surface, path"),
+        ("steps:\n- reply: hi\n  match:\n    modle: x", "s.yaml:4: unknown condition 'modle'; did you mean 'model'?"),
+        ("steps:\n- reply: hi\n  match:\n    stream: maybe", "s.yaml:4: stream is 'maybe'; it takes true or false"),
+        ("steps:\n- reply: hi\n  match: {header: x}", "s.yaml:3: header is 'x'; it takes a mapping of names to texts"),
         ("steps:\n- reply: {text: 1}", "s.yaml:2: text is 1; it takes a text: put it in quotes"),
         ("steps:\n- reply: 5", "s.yaml:2: text is 5; it takes a text: put it in quotes"),
         ("steps:\n- reply: 2026-11-20", "s.yaml:2: text is datetime.date(2026, 11, 20); it takes a text: put it"),
@@ -258,13 +258,23 @@ def test_a_server_takes_a_file(tmp_path: Path, serve: Serve) -> None:
         ("steps:\n- fault: hang\n  seconds: .nan", "s.yaml:3: seconds is nan; it takes seconds from 0 to 86400"),
         ("steps:\n- reply: a\n  times: 2\n  reply: b", "s.yaml:4: the key 'reply' is there twice; leave one of them"),
         ("steps:\n- reply: {text: a,\n  text: b}", "s.yaml:3: the key 'text' is there twice"),
-        ("steps: &a [*a]", "s.yaml:1: a step is a mapping with either `fault:` or `reply:`, not [[...]]"),
+        ("steps: &a [*a]", "s.yaml:1: a step is a mapping with `reply:` or `fault:` or both, not [[...]]"),
         ("steps:\n- reply:\n    txt: hi", "s.yaml:3: unknown key 'txt'; did you mean 'text'?"),
         ("steps:\n- fault: refused\n  status: 403", "s.yaml:2: refused needs `message:`"),
-        ("steps:\n- {}", "s.yaml:2: a step is a mapping with either `fault:` or `reply:`, not {}"),
-        ("steps:\n- fault: hang\n  reply: x", "s.yaml:2: a step is a mapping with either"),
+        ("steps:\n- {}", "s.yaml:2: a step is a mapping with `reply:` or `fault:` or both, not {}"),
+        ("steps:\n- reply: x\n  fault: cut\n  hw: eof", "s.yaml:4: unknown key 'hw'; "),
+        ("steps:\n- faults: [{fault: cut}, {fault: cutt}]", "s.yaml:2: unknown fault 'cutt'; did you mean 'cut'?"),
+        ("steps:\n- faults:\n  - fault: cut\n    at: end", "s.yaml:4: at is 'end'; it takes"),
+        ("steps:\n- faults: cut", "s.yaml:2: faults is 'cut'; it takes a list"),
+        ("steps:\n- faults: [cut]", "s.yaml:2: an entry of `faults` is a mapping with `fault:`, not 'cut'"),
+        ("steps:\n- fault: cut\n  at: {frame: .inf}", "s.yaml:3: at is {'frame': inf}; it takes"),
+        ("steps:\n- fault: latency\n  delay_s: {low: 1}", "s.yaml:3: delay_s is {'low': 1}; it takes seconds"),
+        ("steps:\n- fault: latency", "s.yaml:2: latency needs `delay_s:`"),
+        ("steps:\n- fault: hang\n  probability: 2", "s.yaml:3: probability is 2; it takes a number from 0 to 1"),
+        ("steps:\n- fault: hang\n  then: 2", "s.yaml:3: then is 2; it takes a text: put it in quotes"),
+        ("steps: []\nseed: x", "s.yaml:2: seed is 'x'; it takes a whole number"),
         ("steps: 5", "s.yaml:1: steps is 5; it takes a list"),
-        ("step: []", "s.yaml:1: unknown key 'step'; did you mean 'steps'? valid: steps"),
+        ("step: []", "s.yaml:1: unknown key 'step'; did you mean 'steps'? valid: seed, steps"),
         ("5", "s.yaml:1: a script is a mapping with `steps:`, not 5"),
         ("", "s.yaml: a script is a mapping with `steps:`, not None"),
         ("a: [", "s.yaml: this is not YAML:"),
