@@ -344,6 +344,14 @@ def test_a_body_has_the_keys_of_recorded_ones(server: MockServer) -> None:
         assert latest - set(body) <= ELSEWHERE.keys(), name
 
 
+def test_the_bill_has_the_keys_of_recorded_ones(server: MockServer) -> None:
+    bills = [body["usage"] for body in recorded_bodies() if body["usage"]]
+    ours = ask(server, **QUESTIONS["text"]).json()["usage"]
+    assert ours.keys() == set().union(*bills)
+    for part in ("input_tokens_details", "output_tokens_details"):
+        assert ours[part].keys() == set().union(*(bill[part] for bill in bills))
+
+
 def test_items_that_come_out_have_the_keys_of_recorded_ones(server: MockServer) -> None:
     recorded: collections.defaultdict[str, set[str]] = collections.defaultdict(set)
     for body in recorded_bodies():

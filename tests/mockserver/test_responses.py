@@ -253,6 +253,16 @@ def test_scripted_replies_are_said(mockserver: MockServer, client: openai.OpenAI
     assert json.loads(call.arguments) == {"city": "Oslo"}
 
 
+def test_words_before_a_call_are_commentary(mockserver: MockServer, http: httpx.Client) -> None:
+    mockserver.script(reply("Let me look.", tool_calls=[{"name": "get_weather", "arguments": {}}]), reply("Done."))
+    output = http.post(RESPONSES, json=body(model="gpt-5.4")).json()["output"]
+    assert [(item["type"], item.get("phase")) for item in output] == [
+        ("message", "commentary"),
+        ("function_call", None),
+    ]
+    assert http.post(RESPONSES, json=body(model="gpt-5.4")).json()["output"][0]["phase"] == "final_answer"
+
+
 # ---- what is kept
 
 

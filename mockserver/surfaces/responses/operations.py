@@ -72,7 +72,8 @@ def retrieve(call: Call, setting: Setting) -> Result:
     body = kept.finish(record, setting)
     after = call.query.get("starting_after", "")
     first = int(after) + 1 if after.isascii() and after.isdigit() and len(after) < 10 else 0
-    return Result(events=_events(call, body, record["model"])[first:] or _events(call, body, record["model"])[-1:])
+    told = _events(call, body, record["model"])
+    return Result(events=told[first:] or told[-1:])
 
 
 def cancel(call: Call, setting: Setting) -> Result:

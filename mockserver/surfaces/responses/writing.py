@@ -58,8 +58,11 @@ def write(call: Call, setting: Setting, conversation: Sequence[Item], *, names: 
     """The answer to a conversation; `names` makes the ids of its items, which no other response may share."""
     writer = _Writer(call, setting, names, _limit(call, setting))
     writer.think(said_by_user(conversation))
-    for one in _parts(_said(call, setting, conversation)):
-        writer.add(one)
+    content = _said(call, setting, conversation)
+    if content.text is not None:
+        writer.say(content.text, phase="commentary" if content.calls else "final_answer")
+    for called in content.calls:
+        writer.call_tool(called)
     return writer.written()
 
 
@@ -67,10 +70,6 @@ def _limit(call: Call, setting: Setting) -> int:
     limit = call.body.get("max_output_tokens")
     most = setting.model.output or 100_000
     return min(limit, most) if isinstance(limit, int) and limit > 0 else most
-
-
-def _parts(content: Said) -> list[str | Mapping[str, Any]]:
-    return [*([] if content.text is None else [content.text]), *content.calls]
 
 
 @dataclass(slots=True)
@@ -100,34 +99,27 @@ class _Writer:
         hidden = self._hidden(dice)
         self.output.append({"id": new_id("reasoning", self.names), "type": "reasoning", **hidden, "summary": summary})
 
-    def add(self, one: str | Mapping[str, Any]) -> None:
-        """Add a message or a call, as much of it as fits."""
+    def say(self, text: str, *, phase: str) -> None:
+        """Add a message, as much of it as fits."""
         if self.cut:
             return
-        if isinstance(one, str):
-            self._add_message(one)
-        else:
-            self._add_call(one)
-
-    def written(self) -> Written:
-        """What has come together."""
-        return Written(output=tuple(self.output), tokens=self.spent, reasoning=self.reasoning, cut=self.cut)
-
-    def _add_message(self, text: str) -> None:
         model = self.setting.model
         kept = self._fitting(text, tokens.message_frame(model))
-        phase = {"phase": "final_answer"} if model.family.startswith(_PHASED) else {}
+        phased = {"phase": phase} if model.family.startswith(_PHASED) else {}
         part = {"type": "output_text", "annotations": [], "logprobs": self._logprobs(kept), "text": kept}
         item = {
             "id": new_id("message", self.names),
             "type": "message",
             "status": self._status(),
             "content": [part],
-            **phase,
+            **phased,
         }
         self.output.append({**item, "role": "assistant"})
 
-    def _add_call(self, called: Mapping[str, Any]) -> None:
+    def call_tool(self, called: Mapping[str, Any]) -> None:
+        """Add a call, as much of it as fits."""
+        if self.cut:
+            return
         kind = str(called["type"])
         field_name = "input" if kind == "custom" else "arguments"
         frame = tokens.call_frame(self.setting.model, nth=self.calls)
@@ -138,6 +130,10 @@ class _Writer:
         item_kind = "custom_tool_call" if kind == "custom" else "function_call"
         head = {"id": new_id(item_kind, self.names), "type": item_kind, "status": self._status()}
         self.output.append({**head, field_name: kept, "call_id": f"call_{self.names.token(24)}", "name": name})
+
+    def written(self) -> Written:
+        """What has come together."""
+        return Written(output=tuple(self.output), tokens=self.spent, reasoning=self.reasoning, cut=self.cut)
 
     def _fitting(self, text: str, frame: int) -> str:
         """As much of the text as fits; notes what it costs, its frame included, and whether it was cut."""
