@@ -99,10 +99,9 @@ class Dialect(ABC):
         """A body with what this API adds to those of its surface."""
 
     @abstractmethod
-    def annotate_stream(
-        self, call: Call, chunks: Sequence[Payload], dice: Dice, *, options: Mapping[str, Any]
-    ) -> list[Payload]:
-        """The chunks of a chat stream with what this API adds; `options` are the request's `stream_options`."""
+    def annotate_stream(self, call: Call, chunks: Sequence[Payload], dice: Dice, *, options: Any) -> list[Payload]:
+        """The chunks of a chat stream with what this API adds; `options` are the request's `stream_options`,
+        whatever a lenient server lets them be."""
 
     def refuse(self, problem: Problem, *, request_id: str, dice: Dice) -> Answer:
         """A refusal as an answer."""

@@ -229,9 +229,7 @@ class Azure(Dialect):
         return dict(_sorted(annotated))
 
     @override
-    def annotate_stream(
-        self, call: Call, chunks: Sequence[Payload], dice: Dice, *, options: Mapping[str, Any]
-    ) -> list[Payload]:
+    def annotate_stream(self, call: Call, chunks: Sequence[Payload], dice: Dice, *, options: Any) -> list[Payload]:
         """The prompt's verdict comes first, in a chunk without choices; then one for each chunk that has content."""
         first = {
             "choices": [],

@@ -242,12 +242,11 @@ class OpenAI(Dialect):
         return {**payload, "choices": [choice for choice, _ in screened(call, payload["choices"])]}
 
     @override
-    def annotate_stream(
-        self, call: Call, chunks: Sequence[Payload], dice: Dice, *, options: Mapping[str, Any]
-    ) -> list[Payload]:
+    def annotate_stream(self, call: Call, chunks: Sequence[Payload], dice: Dice, *, options: Any) -> list[Payload]:
         """Padding of random length hides how long each token of a chat is, unless the request declines it."""
         shown = [chunk for chunk, _ in screened_stream(call, chunks)]
-        if call.surface != "chat" or options.get("include_obfuscation") is False:
+        declined = isinstance(options, Mapping) and options.get("include_obfuscation") is False
+        if call.surface != "chat" or declined:
             return shown
         return [{**chunk, "obfuscation": dice.token(dice.randint(1, 16))} for chunk in shown]
 

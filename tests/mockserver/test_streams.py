@@ -5,9 +5,18 @@ from typing import Any
 
 import httpx
 import openai
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from mockserver import MockServer, reply
+from llmkit.tokens import count_text
+from mockserver import MockServer, catalogue, reply
+from mockserver.calls import Call
+from mockserver.store import Store
+from mockserver.surfaces import Setting
+from mockserver.surfaces import chat as surface
 from tests.mockserver.asking import AZURE_CHAT, CHAT, WEATHER, chat, user
+from tests.mockserver.conftest import Serve
 
 
 def events(http: httpx.Client, path: str = CHAT, **parameters: Any) -> list[dict[str, Any]]:
@@ -99,3 +108,112 @@ def test_azure_begins_with_the_verdict_on_the_prompt(http: httpx.Client) -> None
 def test_azure_sorts_its_keys_and_does_not_pad(http: httpx.Client) -> None:
     chunks = events(http, AZURE_CHAT)
     assert all(list(chunk) == sorted(chunk) and "obfuscation" not in chunk for chunk in chunks)
+
+
+SHAPES: list[dict[str, Any]] = [
+    {},
+    {"n": 2},
+    {"stop": ["the", "."]},
+    {"max_tokens": 7},
+    {"logprobs": True},
+    {"tools": [WEATHER]},
+    {"functions": [WEATHER["function"]]},
+    {"response_format": {"type": "json_object"}, "messages": user('JSON with "name"')},
+    {"model": "o3-mini"},
+    {"model": "gpt-4o-search-preview", "web_search_options": {}},
+]
+
+
+def put_together(chunks: list[dict[str, Any]]) -> dict[int, tuple[str, str, str]]:
+    """Of each choice what it says, what it calls with, and why it ends."""
+    made: dict[int, tuple[str, str, str]] = {}
+    for choice in (choice for chunk in chunks for choice in chunk["choices"]):
+        text, arguments, _ = made.get(choice["index"], ("", "", ""))
+        delta = choice["delta"]
+        calls = [call["function"] for call in delta.get("tool_calls") or ()]
+        calls += [delta["function_call"]] if "function_call" in delta else []
+        arguments += "".join(call["arguments"] for call in calls)
+        made[choice["index"]] = (text + (delta.get("content") or ""), arguments, choice["finish_reason"] or "")
+    return made
+
+
+def whole(body: dict[str, Any]) -> dict[int, tuple[str, str, str]]:
+    made = {}
+    for choice in body["choices"]:
+        message = choice["message"]
+        calls = [call["function"] for call in message.get("tool_calls") or ()]
+        calls += [message["function_call"]] if "function_call" in message else []
+        arguments = "".join(call["arguments"] for call in calls)
+        made[choice["index"]] = (message["content"] or "", arguments, choice["finish_reason"])
+    return made
+
+
+@pytest.mark.parametrize("parameters", SHAPES, ids=lambda each: " ".join(each) or "plain")
+@pytest.mark.parametrize("path", [CHAT, AZURE_CHAT])
+def test_streamed_or_whole_the_same_is_said(http: httpx.Client, path: str, parameters: dict[str, Any]) -> None:
+    path = path.replace("/chat/chat/", f"/{parameters.get('model', 'chat')}/chat/")
+    chunks = [chunk for chunk in events(http, path, **parameters) if chunk["choices"]]
+    assert put_together(chunks) == whole(http.post(path, json=chat(**parameters)).json())
+
+
+@given(
+    prompt=st.text(min_size=1, max_size=40),
+    limit=st.integers(1, 60),
+    stop=st.lists(st.sampled_from(["the", ".", " a", "zebra", "is"]), max_size=2),
+)
+@settings(max_examples=25, deadline=None)
+def test_limits_and_stops_cut_the_same_text(prompt: str, limit: int, stop: list[str]) -> None:
+    def said(**parameters: Any) -> str:
+        body = {"model": "gpt-4o", "messages": user(prompt), **parameters}
+        result = surface.answer(call_of(body), setting())
+        return str(result.body["choices"][0]["message"]["content"])
+
+    text, cut = said(), said(max_tokens=limit, stop=stop)
+    assert text.startswith(cut)
+    assert not any(end in cut for end in stop)
+    assert count_text(cut, model="gpt-4o") <= limit
+    assert text == said(temperature=0.1, user="me", stream_options=None, n=1)
+
+
+def call_of(body: dict[str, Any]) -> Call:
+    return Call(
+        number=1, method="POST", path=CHAT, surface="chat", dialect="openai", request_id="r", body=body, model="gpt-4o"
+    )
+
+
+def setting() -> Setting:
+    model = catalogue.find("gpt-4o")
+    assert model is not None
+
+    def perform(*_: Any) -> Any:
+        raise AssertionError("no request asks for another")
+
+    return Setting(model=model, seed=1, now=0.0, created=0, store=Store(), perform=perform)
+
+
+ODD: list[dict[str, Any]] = [
+    {"messages": None},
+    {"messages": [None, 3, {"role": "robot", "content": []}, {"role": "tool", "content": "x"}, *user("still here")]},
+    {"max_tokens": 0, "max_completion_tokens": 0, "n": "two", "stop": {}, "seed": None},
+    {"functions": [{"name": "name", "parameters": {"foo": "bar"}}], "function_call": "none"},
+    {"tools": [{"type": "function"}, 7, {"type": "custom", "custom": {"name": "x"}}], "tool_choice": {"type": "what"}},
+    {"tools": [WEATHER], "tool_choice": {"type": "function", "function": {"name": "gone"}}},
+    {"logprobs": True, "top_logprobs": 0, "prediction": {"content": [1, {"text": 2}]}, "modalities": ["text", "audio"]},
+    {"response_format": {"type": "json_schema"}, "stream_options": "x", "metadata": {"a": 1}, "store": True},
+    {"model": "gpt-6-astra", "web_search_options": {"search_context_size": "low"}, "reasoning_effort": 3},
+]
+
+
+@pytest.mark.parametrize("body", ODD, ids=lambda each: ",".join(each))
+def test_a_lenient_server_answers_odd_bodies(lenient: MockServer, body: dict[str, Any]) -> None:
+    for streamed in (False, True):
+        response = httpx.post(
+            lenient.url + CHAT, headers={"authorization": "Bearer any"}, json=chat(**body) | {"stream": streamed}
+        )
+        assert response.status_code == 200, response.text
+        assert "error" not in response.text[:20]
+
+
+@pytest.fixture
+def lenient(serve: Serve) -> MockServer:
+    return serve(lenient=True)
