@@ -274,6 +274,12 @@ def test_a_response_can_be_read_again_until_it_is_deleted(client: openai.OpenAI)
         client.responses.retrieve(said.id)
 
 
+def test_a_deletion_is_confirmed(http: httpx.Client) -> None:
+    name = http.post(RESPONSES, json=body()).json()["id"]
+    gone = http.delete(f"{RESPONSES}/{name}").json()
+    assert gone == {"id": name, "object": "response.deleted", "deleted": True}
+
+
 def test_what_is_not_stored_is_not_there(client: openai.OpenAI) -> None:
     said = client.responses.create(**body(store=False))
     assert said.to_dict()["store"] is False
@@ -316,7 +322,7 @@ def test_a_long_beginning_is_cached(client: openai.OpenAI) -> None:
 
 
 def test_a_conversation_goes_on_by_its_id(client: openai.OpenAI) -> None:
-    first = client.responses.create(**body(conversation="conv_1"))
+    first = client.responses.create(**body(conversation={"id": "conv_1"}))
     again = client.responses.create(**body(conversation={"id": "conv_1"}))
     assert first.conversation
     assert first.conversation.id == "conv_1"
@@ -467,6 +473,7 @@ def test_too_long_an_input_may_lose_its_beginning(http: httpx.Client) -> None:
     said = http.post(RESPONSES, json=body(input=items, truncation="auto"))
     assert said.status_code == 200
     assert said.json()["usage"]["input_tokens"] <= 128_000
+    assert refusal(http, **body(input=items))["code"] == "context_length_exceeded"
 
 
 @pytest.mark.parametrize("path", ["", "/cancel", "/input_items"])
