@@ -6,11 +6,13 @@ from aiohttp import hdrs, web
 from aiohttp.http import SERVER_SOFTWARE
 
 from mockserver.admin import Admin
+from mockserver.cassettes.desk import Desk
 from mockserver.dialects import Dialect
 from mockserver.dialects.azure import Azure
 from mockserver.dialects.openai import OpenAI
 from mockserver.performing import register
 from mockserver.pipeline import Pipeline, Route
+from mockserver.state import State
 from mockserver.surfaces import (
     Operation,
     Place,
@@ -60,11 +62,21 @@ def routes() -> Iterator[Route]:
                 yield Route(root + operation.path, dialect, place, operation)
 
 
+def pipeline_of(state: State) -> Pipeline:
+    """What answers for `state`: the surfaces, or cassettes and the real API."""
+    if not state.settings.is_taped:
+        return Pipeline(state)
+    from mockserver.cassettes.pipeline import TapedPipeline  # loads the recorder
+
+    return TapedPipeline(state)
+
+
 def create_app(pipeline: Pipeline, *, admin: AdminRoutes | None = None) -> web.Application:
     """The application that answers by `pipeline`; `admin` are the routes of `/__admin` where they are not its own."""
     app = web.Application(client_max_size=pipeline.state.settings.body_limit)
     app.on_response_prepare.append(_unsigned)
-    app.router.add_routes(Admin(pipeline.state).routes() if admin is None else admin)
+    app.on_cleanup.append(lambda _app: pipeline.close())
+    app.router.add_routes(admin_routes(pipeline.state) if admin is None else admin)
     app.router.add_get(picture_files.ROUTE, picture_files.serve)
     served = list(routes())
     register(served)
@@ -74,6 +86,11 @@ def create_app(pipeline: Pipeline, *, admin: AdminRoutes | None = None) -> web.A
         app.router.add_route("*", path, pipeline.refuse_method(dialect))
     app.router.add_route("*", "/{path:.*}", pipeline.refuse_path)
     return app
+
+
+def admin_routes(state: State) -> list[web.RouteDef]:
+    """Everything below `/__admin`; the last of them takes whatever no other does."""
+    return [*Desk(state).routes(), *Admin(state).routes()]
 
 
 async def _unsigned(_request: web.Request, response: web.StreamResponse) -> None:

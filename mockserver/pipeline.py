@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from aiohttp import web
 
@@ -34,7 +34,12 @@ class Route:
 
 @dataclass
 class Pipeline:
-    """Answers requests by the script, or by what the surfaces generate."""
+    """Answers requests by the script, or by what the surfaces generate.
+
+    `answers_at_once`: nothing but the request decides, unless there is a script.
+    """
+
+    answers_at_once: ClassVar[bool] = True
 
     state: State
     closing: Closing = field(default_factory=Closing)
@@ -57,21 +62,30 @@ class Pipeline:
 
     async def refuse_path(self, request: web.Request) -> web.StreamResponse:
         """The handler of every path that no route serves."""
-        on_azure = "api-key" in request.headers and not request.path.startswith("/v1/")
-        on_azure = on_azure or request.path.startswith("/openai/")
-        dialect: Dialect = Azure() if on_azure else OpenAI()
+        dialect = dialect_of(request)
         return await self._handle(request, dialect, lambda visit: visit.refuse(dialect.unknown_path))
+
+    async def close(self) -> None:
+        """Nothing is answered any more."""
 
     async def _handle(
         self, request: web.Request, dialect: Dialect, decide: Callable[[Visit], Answer]
     ) -> web.StreamResponse:
         """Read the request, let `decide` answer it, and write both into the journal before the first byte is sent."""
+
+        async def answer(visit: Visit) -> web.StreamResponse:
+            await visit.read(read_body(request, limit=self.state.settings.body_limit))
+            return await self.give(request, visit, decide)
+
+        return await self.attend(request, dialect, answer)
+
+    async def attend(
+        self, request: web.Request, dialect: Dialect, answer: Callable[[Visit], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """Let `answer` deal with a request, which is in the journal from its beginning to its end."""
         visit = Visit.open(self.state, dialect, Arrival.of(request))
         try:
-            await visit.read(read_body(request, limit=self.state.settings.body_limit))
-            answer = self.decide(visit, decide)
-            sent = self.state.journal.record(visit.number).progress
-            return await send(request, answer, clock=self.state.clock, closing=self.closing, sent=sent)
+            return await answer(visit)
         except ClientLeft as left:
             visit.note(client_left=True)
             response: web.StreamResponse = left.args[0]
@@ -81,6 +95,15 @@ class Pipeline:
             raise
         finally:
             visit.close()
+
+    async def give(self, request: web.Request, visit: Visit, decide: Callable[[Visit], Answer]) -> web.StreamResponse:
+        """Send what `decide` says."""
+        return await self.send(request, visit, self.decide(visit, decide))
+
+    async def send(self, request: web.Request, visit: Visit, answer: Answer) -> web.StreamResponse:
+        """Send `answer`, which is in the journal."""
+        sent = self.state.journal.record(visit.number).progress
+        return await send(request, answer, clock=self.state.clock, closing=self.closing, sent=sent)
 
     def decide(self, visit: Visit, decide: Callable[[Visit], Answer]) -> Answer:
         """What a visit whose body is read gets, noted in the journal."""
@@ -98,3 +121,9 @@ class Pipeline:
             visit.note(outcome="failed")
         visit.note_answer(answer)
         return answer
+
+
+def dialect_of(request: web.Request) -> Dialect:
+    """In whose words a path is refused that no route serves."""
+    on_azure = "api-key" in request.headers and not request.path.startswith("/v1/")
+    return Azure() if on_azure or request.path.startswith("/openai/") else OpenAI()

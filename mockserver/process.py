@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from mockserver.app import pipeline_of
 from mockserver.loops import run
-from mockserver.pipeline import Pipeline
 from mockserver.scripting.reading import script as read_script
 from mockserver.site import Site
 from mockserver.state import Settings, State
@@ -101,7 +101,7 @@ class _Alone:
     """A server of one process."""
 
     def __init__(self, state: State, place: Place) -> None:
-        self._site = Site(Pipeline(state), tls=context_of(place.tls_files), grace_s=place.grace_s)
+        self._site = Site(pipeline_of(state), tls=context_of(place.tls_files), grace_s=place.grace_s)
 
     async def start(self, host: str, port: int) -> int:
         return await self._site.listen(host, port)

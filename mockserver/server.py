@@ -9,8 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from mockserver.app import pipeline_of
 from mockserver.clock import Clock
-from mockserver.pipeline import Pipeline
 from mockserver.scripting.steps import Step
 from mockserver.site import Site
 from mockserver.state import Settings, State
@@ -29,8 +29,16 @@ class MockServer:
     `script` is a list of steps or the path of a YAML file. With a `seed`, the same request gets the same bytes from any
     server. With `deployments`, other Azure deployments do not exist; without, any name does. With `api_keys`, other
     keys are refused; without, any key passes. `lenient` answers for ids and values that somebody made up. With `tls` it
-    speaks HTTPS. `now` is the clock that the server's own reads. OSError if the port is taken, ScriptError if the file
-    is no script, RuntimeError where a server is started that runs.
+    speaks HTTPS. `now` is the clock that the server's own reads.
+
+    With `cassettes`, a directory or a file, it answers what is recorded there, whatever client asks: at once, or with a
+    `replay_speed` of 1 in the recorded times. With `upstream`, the origin of a real API, it passes requests on, and
+    records them into cassettes in the directory `record`; with both, it passes on what is not recorded. A header
+    `x-cassette-name`, or PUT /__admin/cassette, names the cassette to play or to record to.
+
+    OSError if the port is taken, ScriptError if the file is no script, BrokenCassette if one of `cassettes` is none,
+    ValueError if `upstream` is no origin, RuntimeError where a server is started that runs. The end of `with` raises
+    SecretLeak if what looks like a secret has kept a cassette from being written.
     """
 
     def __init__(
@@ -43,10 +51,24 @@ class MockServer:
         deployments: Mapping[str, str] | None = None,
         api_keys: Iterable[str] = (),
         lenient: bool = False,
+        cassettes: str | Path | None = None,
+        replay_speed: float = 0.0,
+        upstream: str | None = None,
+        record: str | Path | None = None,
         tls: ssl.SSLContext | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        settings = Settings(seed=seed, deployments=deployments, api_keys=frozenset(api_keys), lenient=lenient, now=now)
+        settings = Settings(
+            seed=seed,
+            deployments=deployments,
+            api_keys=frozenset(api_keys),
+            lenient=lenient,
+            cassettes=None if cassettes is None else Path(cassettes),
+            replay_speed=replay_speed,
+            upstream=upstream,
+            record=None if record is None else Path(record),
+            now=now,
+        )
         self._state = State(settings)
         self._state.script.start(script, seed=seed or 0)
         self._host, self._wanted_port, self._tls = host, port, tls
@@ -140,6 +162,7 @@ class MockServer:
         if isinstance(self._running, _InThread):
             self._running.stop()
         self._port = self._running = None
+        self._raise_leak(exc)
 
     async def __aenter__(self) -> Self:
         self._check_idle()
@@ -154,6 +177,12 @@ class MockServer:
         if isinstance(self._running, _InLoop):
             await self._running.stop()
         self._port = self._running = None
+        self._raise_leak(exc)
+
+    def _raise_leak(self, exc: BaseException | None) -> None:
+        leak = self._state.tapes.leak if self._state.tapes else None
+        if leak is not None and exc is None:
+            raise leak
 
 
 class _InLoop:
@@ -164,7 +193,7 @@ class _InLoop:
 
     async def start(self) -> None:
         server = self._server
-        self._site = Site(Pipeline(server._state), tls=server._tls, grace_s=_GRACE_S)  # noqa: SLF001 - its own half
+        self._site = Site(pipeline_of(server._state), tls=server._tls, grace_s=_GRACE_S)  # noqa: SLF001 - its own half
         server._port = await self._site.listen(server._host, server._wanted_port)  # noqa: SLF001
 
     async def stop(self) -> None:

@@ -58,7 +58,7 @@ class Site:
 
     def _front(self) -> Callable[[], Front]:
         """What makes the first reader of each connection."""
-        plain = {route.path: route for route in routes() if _is_plain(route)}
+        plain = {route.path: route for route in routes() if self._pipeline.answers_at_once and _is_plain(route)}
         server = self._runner.server
         assert server is not None  # noqa: S101 - it has been set up
         return lambda: Front(self._pipeline, plain, server, self._fronts)

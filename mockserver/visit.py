@@ -17,7 +17,7 @@ from mockserver.generating.dice import Dice
 from mockserver.performing import errand_for, performed
 from mockserver.problems import Problem
 from mockserver.quotas import Charge, Name, Quotas
-from mockserver.scripting.steps import Moment
+from mockserver.scripting.steps import Moment, Step
 from mockserver.state import State
 from mockserver.surfaces import Operation, Performed, Place, Result, Scripted, Setting
 from mockserver.transmission import BodyTooLarge
@@ -184,14 +184,34 @@ class Visit:
             self.state.journal.generated(self.number, answer)
             return answer
 
-        taken = self.state.script.take(call, self.now)
-        step = taken.step
-        outcome, fault = (step.label, step.fault) if step else ("generated", None)
-        self.note(misses=taken.misses, outcome=outcome, fault=fault, step=taken.number or None)
+        step = self.take_step(call, otherwise="generated")
         if step is None:
             return say(Scripted())
         moment = Moment(call=call, dialect=self.dialect, say=say, refuse=self.refusal, inner=lambda: say(Scripted()))
         return step.answer(moment)
+
+    def take_step(self, call: Call, *, otherwise: str) -> Step | None:
+        """The step of the script that `call` takes; `otherwise` is the outcome where there is none."""
+        taken = self.state.script.take(call, self.now)
+        step = taken.step
+        outcome, fault = (step.label, step.fault) if step else (otherwise, None)
+        self.note(misses=taken.misses, outcome=outcome, fault=fault, step=taken.number or None)
+        return step
+
+    def say(self, scripted: Scripted, operation: Operation, place: Place) -> Answer:
+        """What the operation says where a script wants it, whatever else would answer; no quota is charged."""
+        call = self._parse(operation, place)
+        model = self._model(call, operation)
+        call = replace(call, model=model.name)
+        self._check(call, model, operation)
+        answer = self._success(call, replace(self._setting(model), scripted=scripted), operation, None)
+        self.state.journal.generated(self.number, answer)
+        return answer
+
+    @property
+    def public_headers(self) -> dict[str, str]:
+        """The headers without credentials."""
+        return {name: value for name, value in self.headers.items() if name not in _CREDENTIALS}
 
     def _parse(self, operation: Operation, place: Place) -> Call:
         """The call that the request makes; Problem where credential, API version or body is wrong."""
@@ -206,7 +226,7 @@ class Visit:
             method=self.method,
             path=self.path,
             query=self.query,
-            headers={name: value for name, value in self.headers.items() if name not in _CREDENTIALS},
+            headers=self.public_headers,
             surface=operation.surface,
             operation=operation.name,
             dialect=self.dialect.name,
