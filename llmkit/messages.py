@@ -22,6 +22,8 @@ class Dumpable(Protocol):
 
 Message = Mapping[str, Any] | Dumpable
 
+_SCALARS = frozenset({str, int, float, bool})  # told apart at once: whether it is Dumpable takes ten microseconds
+
 
 def conversation(messages: str | Iterable[Message]) -> list[dict[str, Any]]:
     """The messages as new dicts; a plain string is one user message. Raises InvalidRequest for what is no message."""
@@ -31,6 +33,8 @@ def conversation(messages: str | Iterable[Message]) -> list[dict[str, Any]]:
 
 
 def _items(messages: object) -> Iterable[object]:
+    if isinstance(messages, list):  # nearly always; the tests below are slow
+        return messages
     if isinstance(messages, Mapping | Dumpable):
         raise InvalidRequest("messages is one message: put it into a list, [{'role': 'user', 'content': …}]")
     if not isinstance(messages, Iterable) or isinstance(messages, bytes | bytearray):
@@ -57,6 +61,8 @@ def _message(message: object, index: int) -> dict[str, Any]:
 
 def _plain(value: object) -> object:
     """The value with dicts for mappings and for the objects of the SDK, of which replies are often put together."""
+    if value is None or type(value) in _SCALARS:
+        return value
     if isinstance(value, Mapping):
         return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

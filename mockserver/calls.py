@@ -56,6 +56,12 @@ class Call:
         return {name: value for name, value in self.body.items() if name in _CONTENT}
 
     @functools.cached_property
+    def content_digest(self) -> str:
+        """What stands for `content` where random numbers depend on it: it is read once, not for each of them."""
+        raw = json.dumps(self.content, sort_keys=True).encode()
+        return hashlib.blake2b(raw, digest_size=16).hexdigest()
+
+    @functools.cached_property
     def fingerprint(self) -> str:
         """A digest of all that is asked: attempts of one call share it."""
         return fingerprint_of(self.method, self.path, self.body, self.files)

@@ -4,17 +4,25 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+import orjson
+
 DONE = b"data: [DONE]\n\n"
 
 
 def pretty(payload: Any) -> bytes:
     """JSON as api.openai.com prints it: two blanks of indent and a newline at the end."""
-    return json.dumps(payload, indent=2, ensure_ascii=False).encode() + b"\n"
+    try:
+        return orjson.dumps(payload, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    except TypeError:  # a number of more than 64 bits
+        return json.dumps(payload, indent=2, ensure_ascii=False).encode() + b"\n"
 
 
 def compact(payload: Any, *, sort_keys: bool = False) -> bytes:
     """JSON on one line without blanks."""
-    return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), sort_keys=sort_keys).encode()
+    try:
+        return orjson.dumps(payload, option=orjson.OPT_SORT_KEYS if sort_keys else None)
+    except TypeError:
+        return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), sort_keys=sort_keys).encode()
 
 
 def event(data: bytes) -> bytes:

@@ -64,7 +64,7 @@ class Setting:
 
     def dice(self, call: Call, purpose: str) -> Dice:
         """Random numbers for this request and purpose, the same for the same request."""
-        return Dice(self.seed, purpose, call.surface, self.model.name, call.content)
+        return Dice(self.seed, purpose, call.surface, self.model.name, call.content_digest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
