@@ -100,8 +100,10 @@ class Dialect(ABC):
 
     @abstractmethod
     def annotate_stream(self, call: Call, chunks: Sequence[Payload], dice: Dice, *, options: Any) -> list[Payload]:
-        """The chunks of a chat stream with what this API adds; `options` are the request's `stream_options`,
-        whatever a lenient server lets them be."""
+        """The chunks of a chat stream with what this API adds.
+
+        `options` are the request's `stream_options`, whatever a lenient server lets them be.
+        """
 
     def refuse(self, problem: Problem, *, request_id: str, dice: Dice) -> Answer:
         """A refusal as an answer."""

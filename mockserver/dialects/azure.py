@@ -209,7 +209,11 @@ class Azure(Dialect):
 
     @override
     def event_frames(self, call: Call, events: Sequence[tuple[str, Payload]]) -> tuple[bytes, ...]:
-        return named_events(events)
+        """A body of a response within an event is annotated like a plain one."""
+        return named_events(
+            (name, {**payload, "response": _judged(call, payload["response"])} if "response" in payload else payload)
+            for name, payload in events
+        )
 
     @override
     def request_id(self, dice: Dice) -> str:
@@ -217,7 +221,9 @@ class Azure(Dialect):
 
     @override
     def annotate(self, call: Call, payload: Any) -> Any:
-        """A filter verdict for the prompt and for each choice; no service tier."""
+        """A filter verdict for the prompt and for each choice, or one for each side of a response; no service tier."""
+        if call.surface == "responses" and isinstance(payload, dict) and payload.get("object") == "response":
+            return _judged(call, payload)
         if call.surface not in _SCREENED or not isinstance(payload, dict) or "choices" not in payload:
             return payload
         choices = [
@@ -253,6 +259,35 @@ def _limits(charge: Charge) -> dict[str, str]:
         "x-ratelimit-renewalperiod-tokens": "60",
         "x-ratelimit-reset-requests": str(round(charge.requests.reset_s * 1000)),
         "x-ratelimit-reset-tokens": str(round(charge.tokens.reset_s * 1000)),
+    }
+
+
+def _judged(call: Call, body: Payload) -> Payload:
+    """A response with the verdicts on what came in and on what was said, null as long as nothing is.
+
+    Shape, names and place as in replies of *.openai.azure.com quoted in public bug reports of February and April 2026;
+    the offsets of a prompt, which count a hidden prefix, are unverified.
+    """
+    said = "".join(part.get("text", "") for item in body["output"] for part in item.get("content", ()))
+    verdicts = [
+        _side("prompt", filter_of(call).of_prompt(call.body).on_prompt(), 0),
+        _side("completion", filter_of(call).of(said).on_completion(), len(said)),
+    ]
+    judged: Payload = {}
+    for name, value in body.items():
+        judged[name] = value
+        if name == "completed_at":
+            judged["content_filters"] = verdicts if body["usage"] else None
+    return judged
+
+
+def _side(source: str, results: Payload, length: int) -> Payload:
+    return {
+        "blocked": False,
+        "source_type": source,
+        "content_filter_raw": [],
+        "content_filter_results": results,
+        "content_filter_offsets": {"start_offset": 0, "end_offset": length, "check_offset": 0},
     }
 
 

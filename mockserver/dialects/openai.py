@@ -60,6 +60,9 @@ class OpenAI(Dialect):
     def unknown_model(self, call: Call, name: str) -> Problem:
         if call.surface == "models":
             return problems.error(404, f"The model '{name}' does not exist", param="model", code="model_not_found")
+        if call.surface == "responses":
+            message = f"The requested model '{name}' does not exist."
+            return problems.error(400, message, param="model", code="model_not_found")
         if not name.strip() or any(letter.isspace() for letter in name):
             return problems.invalid_model_id()
         message = f"The model `{name}` does not exist or you do not have access to it."
@@ -70,6 +73,9 @@ class OpenAI(Dialect):
 
     @override
     def unsuitable_model(self, call: Call, name: str) -> Problem:
+        if call.surface == "responses":
+            message = f"The requested model '{name}' is not supported with the Responses API."
+            return problems.error(400, message, param="model", code="model_not_found")
         if call.surface == "embeddings":
             return problems.error(403, "You are not allowed to generate embeddings from this model")
         if name.startswith("text-embedding-"):

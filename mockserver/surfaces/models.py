@@ -6,7 +6,7 @@ of Azure/azure-rest-api-specs, stable/2024-10-21, `get_models.json`.
 
 from typing import Any
 
-from mockserver import catalogue
+from mockserver import catalogue, problems
 from mockserver.calls import Call
 from mockserver.surfaces import Operation, Place, Result, Setting
 
@@ -46,6 +46,17 @@ def _on_azure(name: str) -> dict[str, Any]:
     }
 
 
+def delete(call: Call, setting: Setting) -> Result:
+    """Delete a fine-tuned model: none exists, so only a lenient server says that it did."""
+    name = call.ids["model"]
+    if setting.lenient:
+        return Result(body={"id": name, "object": "model", "deleted": True})
+    if name.startswith("ft:"):
+        raise problems.error(404, f"The model '{name}' does not exist", param="model", code="model_not_found")
+    # unverified: no recording of somebody who tried
+    raise problems.error(403, "You have insufficient permissions for this operation.")
+
+
 _PLACES: tuple[Place, ...] = ("openai", "resource", "azure_v1")
 
 OPERATIONS = (
@@ -57,6 +68,15 @@ OPERATIONS = (
         name="retrieve",
         answer=answer,
         places=_PLACES,
+        model="path",
+    ),
+    Operation(
+        method="DELETE",
+        path="/models/{model:.+}",
+        surface="models",
+        name="delete",
+        answer=delete,
+        places=("openai", "azure_v1"),
         model="path",
     ),
 )

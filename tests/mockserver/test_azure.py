@@ -1,9 +1,17 @@
 """What is different on Azure."""
 
+import json
+
 import httpx
 import openai
 import pytest
 
+from mockserver import MockServer, fault
+from mockserver.calls import Call
+from mockserver.dialects import Dialect
+from mockserver.dialects.azure import Azure
+from mockserver.dialects.openai import OpenAI
+from mockserver.generating.dice import Dice
 from tests.mockserver.asking import AZURE_CHAT, chat
 from tests.mockserver.conftest import KEY, Serve
 
@@ -86,3 +94,61 @@ def test_refusals_by_the_model_have_openais_four_fields(http: httpx.Client) -> N
 
 def test_embeddings_have_a_default_model_of_their_own(azure: openai.AzureOpenAI) -> None:
     assert azure.embeddings.create(model="anything", input="x").model == "text-embedding-3-small"
+
+
+@pytest.mark.parametrize(
+    ("version", "code", "message"),
+    [
+        ("2022-12-01", "429", "Rate limit is exceeded. Try again in 7 seconds."),
+        ("2023-05-15", "429", "Requests to the Creates a completion for the chat message Operation under Azure OpenAI"),
+        (
+            "2024-06-01",
+            "429",
+            "Requests to the ChatCompletions_Create Operation under Azure OpenAI API version 2024-06",
+        ),
+        (
+            "2024-10-21",
+            "RateLimitReached",
+            "Your requests to chat for gpt-4o in East US 2 have exceeded the token rate",
+        ),
+    ],
+)
+def test_a_429_is_worded_as_in_the_year_of_the_api_version(
+    mockserver: MockServer, http: httpx.Client, version: str, code: str, message: str
+) -> None:
+    mockserver.script(fault.rate_limited(retry_after_s=7, limit="tokens"))
+    response = http.post(AZURE_CHAT.replace("2024-10-21", version), json=chat())
+    error = response.json()["error"]
+    assert (response.status_code, error["code"]) == (429, code)
+    assert error["message"].startswith(message)
+    assert "7 seconds" in error["message"]
+    assert response.headers["retry-after"] == "7"
+
+
+def test_for_a_while_azure_spelt_the_wait_otherwise(mockserver: MockServer, http: httpx.Client) -> None:
+    mockserver.script(fault.rate_limited(retry_after_s=7, limit="tokens"))
+    headers = http.post(AZURE_CHAT.replace("2024-10-21", "2023-12-01-preview"), json=chat()).headers
+    assert headers["x-rate-limit-reset-tokens"] == "7"
+    assert "retry-after" not in headers
+
+
+def test_a_token_of_entra_opens_as_a_key_does_and_is_refused_in_its_own_words(serve: Serve) -> None:
+    token = "eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJ4In0.c2ln"
+    open_, closed = serve(), serve(api_keys=["another"])
+    headers = {"authorization": f"Bearer {token}"}
+    assert httpx.post(open_.url + AZURE_CHAT, headers=headers, json=chat()).status_code == 200
+    refused = httpx.post(closed.url + AZURE_CHAT, headers=headers, json=chat())
+    assert refused.status_code == 401
+    assert refused.json()["message"].startswith("Unauthorized. Access token is missing, invalid, audience is incorrect")
+
+
+@pytest.mark.parametrize("dialect", [Azure(), OpenAI()])
+@pytest.mark.parametrize("status", [*range(400, 418), 422, 429, *range(500, 505)])
+def test_every_status_has_a_refusal(dialect: Dialect, status: int) -> None:
+    call = Call(number=1, method="POST", path=AZURE_CHAT, surface="chat", dialect=dialect.name, request_id="r")
+    problem = dialect.server_error(call, status)
+    answer = dialect.refuse(problem, request_id="r", dice=Dice(1))
+    assert answer.status in (status, 404)  # Azure's gateway does not know what is not allowed
+    assert answer.body
+    if answer.headers["content-type"].startswith("application/json"):
+        assert json.loads(answer.body)

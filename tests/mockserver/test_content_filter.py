@@ -49,7 +49,7 @@ def setting(text: str) -> Setting:
     model = catalogue.find("gpt-4o")
     assert model is not None
 
-    def perform(*_: Any) -> Any:
+    def perform(*_: Any, **__: Any) -> Any:
         raise AssertionError("no request asks for another")
 
     scripted = Scripted(text=text)

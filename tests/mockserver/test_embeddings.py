@@ -8,10 +8,14 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from llmkit.tokens import count_text
 from mockserver import MockServer, reply
+from mockserver.generating.vectors import vector_for
 from tests.mockserver.asking import EMBEDDINGS
+from tests.mockserver.conftest import Serve
 
 SMALL = "text-embedding-3-small"
 
@@ -98,3 +102,29 @@ def test_parameters_out_of_place_are_refused(http: httpx.Client, parameters: Any
     response = http.post(EMBEDDINGS, json={"model": SMALL, "input": "x", **parameters})
     assert response.status_code == 400
     assert message in response.json()["error"]["message"]
+
+
+def similarity(first: str, second: str) -> float:
+    one, other = (vector_for(text, dimensions=256, full=1536, seed=0) for text in (first, second))
+    return math.fsum(a * b for a, b in zip(one, other, strict=True))
+
+
+@given(
+    words=st.lists(
+        st.text("bcdfgklmnprstvz", min_size=5, max_size=9), min_size=12, max_size=12, unique_by=lambda w: w[:4]
+    )
+)
+@settings(max_examples=50, deadline=None)
+def test_texts_that_share_more_words_are_nearer(words: list[str]) -> None:
+    text = " ".join(words[:4])
+    most, some, none = (" ".join(words[4 - shared : 8 - shared]) for shared in (3, 1, 0))
+    assert similarity(text, text) == pytest.approx(1)
+    assert similarity(text, most) > similarity(text, some) > similarity(text, none)
+
+
+def test_a_lenient_server_embeds_odd_inputs(serve: Serve) -> None:
+    server = serve(lenient=True)
+    for odd in (None, [], {}, [None, 3.5], [[], ["a"]], ""):
+        body = {"model": "text-embedding-3-small", "input": odd, "dimensions": "few", "encoding_format": 7}
+        response = httpx.post(server.url + EMBEDDINGS, headers={"authorization": "Bearer any"}, json=body)
+        assert response.status_code == 200, odd

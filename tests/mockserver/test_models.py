@@ -5,6 +5,7 @@ import openai
 import pytest
 
 from mockserver import catalogue
+from tests.mockserver.conftest import Serve
 
 
 def test_the_sdk_lists_models(client: openai.OpenAI) -> None:
@@ -64,3 +65,12 @@ def test_every_alias_leads_to_a_version_that_is_known() -> None:
         model = catalogue.find(name)
         assert model is not None
         assert catalogue.find(model.snapshot) is not None, name
+
+
+def test_only_a_lenient_server_deletes_a_model_that_nobody_made(http: httpx.Client, serve: Serve) -> None:
+    name = "ft:gpt-4o-mini:acemeco:suffix:abc123"
+    error = http.delete(f"/v1/models/{name}").json()["error"]
+    assert (error["message"], error["code"]) == (f"The model '{name}' does not exist", "model_not_found")
+    assert http.delete("/v1/models/gpt-4o").status_code == 403
+    lenient = httpx.delete(f"{serve(lenient=True).url}/v1/models/{name}", headers={"authorization": "Bearer any"})
+    assert lenient.json() == {"id": name, "object": "model", "deleted": True}

@@ -185,7 +185,7 @@ def setting() -> Setting:
     model = catalogue.find("gpt-4o")
     assert model is not None
 
-    def perform(*_: Any) -> Any:
+    def perform(*_: Any, **__: Any) -> Any:
         raise AssertionError("no request asks for another")
 
     return Setting(model=model, seed=1, now=0.0, created=0, store=Store(), perform=perform)
