@@ -4,6 +4,7 @@ import ipaddress
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -51,6 +52,28 @@ def _deployment(_context: click.Context, _parameter: click.Parameter, values: Se
 @click.option("--script", metavar="FILE", help="YAML file of steps to take, in order; read again when it changes.")
 @click.option("--seed", type=int, help="Seed of what is generated; with one, the same request gets the same bytes.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes that answer.")
+@click.option(
+    "--cassettes",
+    metavar="DIR",
+    type=click.Path(exists=True, path_type=Path),
+    help="Answer what is recorded in these cassettes, whatever client asks; each recording once.",
+)
+@click.option(
+    "--replay-speed",
+    metavar="F",
+    default=0.0,
+    type=click.FloatRange(0),
+    help="1: in the recorded times, 2: in half of them, 0 (the default): at once.",
+)
+@click.option(
+    "--upstream", metavar="ORIGIN", help="Pass on what is not recorded to the real API: https://api.openai.com"
+)
+@click.option(
+    "--record",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Record what comes from --upstream. A header x-cassette-name names the file, which is else recording.yaml.",
+)
 @click.option("--lenient", is_flag=True, help="Answer also for ids, names and values that somebody made up.")
 @click.option(
     "--deployment",
@@ -89,6 +112,10 @@ def command(
     script: str | None,
     seed: int | None,
     workers: int,
+    cassettes: Path | None,
+    replay_speed: float,
+    upstream: str | None,
+    record: Path | None,
     lenient: bool,
     deployments: dict[str, str],
     api_keys: Sequence[str],
@@ -102,19 +129,32 @@ def command(
     Clients need nothing but OPENAI_BASE_URL=http://127.0.0.1:PORT/v1, or AZURE_OPENAI_ENDPOINT=http://127.0.0.1:PORT.
     """
     try:
+        from llmkit.recording.errors import RecordingError
         from mockserver.process import Place, serve
         from mockserver.scripting.reading import ScriptError
         from mockserver.state import Settings
         from mockserver.workers.hub import WorkerDied
     except ModuleNotFoundError as exc:
         return _complain(f"the server needs {exc.name}: pip install 'llmkit[testing]'")
-    settings = Settings(seed=seed, deployments=deployments or None, api_keys=frozenset(api_keys), lenient=lenient)
+    try:
+        settings = Settings(
+            seed=seed,
+            deployments=deployments or None,
+            api_keys=frozenset(api_keys),
+            lenient=lenient,
+            cassettes=cassettes,
+            replay_speed=replay_speed,
+            upstream=upstream,
+            record=record,
+        )
+    except ValueError as exc:
+        raise click.UsageError(str(exc)) from exc
     if not _is_loopback(host):
         _complain(f"warning: {host} can be reached from other machines; anyone may use this server")
     try:
         place = Place(host=host, port=port, workers=workers, tls_files=_tls_files(tls_cert, tls_key), grace_s=grace_s)
         journal = serve(settings, place, script=script, announce=_announce)
-    except (ScriptError, WorkerDied) as exc:
+    except (ScriptError, WorkerDied, RecordingError) as exc:
         return _complain(str(exc))
     except OSError as exc:
         reason = exc.strerror or str(exc)

@@ -51,7 +51,8 @@ def serve(settings: Settings, place: Place, *, script: str | None = None, announ
 
     `announce` is told the URL as soon as it can be asked.
 
-    ScriptError if `script` is no script, OSError if the port is taken, WorkerDied if a worker process ends by itself.
+    ScriptError if `script` is no script, OSError if the port is taken, WorkerDied if a worker process ends by itself,
+    RecordingError if a cassette cannot be read, or may not be written as it holds what looks like a secret.
     """
     state = State(settings)
     if script is not None:
@@ -61,6 +62,8 @@ def serve(settings: Settings, place: Place, *, script: str | None = None, announ
     if place.workers > 1:
         server = Hub(state, count=place.workers, grace_s=place.grace_s, tls_files=place.tls_files)
     run(_until_told(server, place, announce))
+    if state.tapes is not None and state.tapes.leak is not None:
+        raise state.tapes.leak
     return state.journal
 
 

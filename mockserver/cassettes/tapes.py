@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from typing_extensions import override
 
 from llmkit.recording.addresses import AZURE, Provider
-from llmkit.recording.errors import SecretLeak
+from llmkit.recording.errors import RecordingError, SecretLeak
 from llmkit.recording.interaction import Interaction
 from llmkit.recording.manner import Manner, Scope
 from llmkit.recording.take import Asked
@@ -60,7 +60,10 @@ class Tapes:
         self._tapes: dict[tuple[str, str], _Recorded] = {}
         self._under_way: Counter[_Recorded] = Counter()
         self._told: set[_Recorded] = set()
-        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RecordingError(f"can't make the directory of cassettes {directory}: {error.strerror}") from error
 
     @contextmanager
     def recording(self, name: str, begun_at: str = "") -> Iterator[Tape]:
