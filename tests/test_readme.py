@@ -1,6 +1,6 @@
 """What the README shows works as it stands there."""
 
-from __future__ import annotations
+from __future__ import functools
 
 import os
 import re
@@ -80,9 +80,15 @@ def test_the_script_example_is_valid(tmp_path: Path) -> None:
         assert len(server.script_left) == 3
 
 
+@functools.cache
+def help_of_pytest() -> str:
+    """What pytest says of its options, ours among them."""
+    return subprocess.run([sys.executable, "-m", "pytest", "--help"], capture_output=True, text=True).stdout
+
+
 @pytest.mark.parametrize("option", [*re.findall(r"`pytest (--[\w-]+(?:=\w+)?)`", README), "--cassettes DIR"])
 def test_an_option_that_the_readme_names_is_there(option: str) -> None:
-    shown = subprocess.run([sys.executable, "-m", "pytest", "--help"], capture_output=True, text=True).stdout
+    shown = help_of_pytest()
     [modes] = re.findall(r"--record\[=([\w|]+)\]", shown)
     spelled = {*shown.split(), *(f"--record={mode}" for mode in modes.split("|")), "--record"}
     assert option.replace(" DIR", "=DIR") in spelled

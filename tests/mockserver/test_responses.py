@@ -468,6 +468,15 @@ def test_what_is_required_must_be_there(http: httpx.Client, absent: str) -> None
     assert (error["param"], error["code"]) == (absent, "missing_required_parameter")
 
 
+def test_an_unknown_model_is_refused_otherwise_than_in_chat(http: httpx.Client) -> None:
+    error = refusal(http, model="gpt-9", input="Hi")
+    assert (error["param"], error["code"]) == ("model", "model_not_found")
+    assert error["message"] == "The requested model 'gpt-9' does not exist."
+    assert (
+        "not supported with the Responses API" in refusal(http, model="text-embedding-3-small", input="Hi")["message"]
+    )
+
+
 def test_too_long_an_input_may_lose_its_beginning(http: httpx.Client) -> None:
     items = [{"role": "user", "content": "otters " * 40_000} for _ in range(4)]
     said = http.post(RESPONSES, json=body(input=items, truncation="auto"))
@@ -503,6 +512,16 @@ def test_azure_serves_responses_by_api_version(mockserver: MockServer) -> None:
         assert client.responses.retrieve(said.id).output_text == said.output_text
     without = httpx.post(f"{mockserver.url}/openai/responses", json=body(), headers=HEADERS)
     assert without.status_code == 404
+
+
+def test_azure_judges_both_sides_of_a_response(mockserver: MockServer) -> None:
+    url = f"{mockserver.url}/openai/v1/responses"
+    plain = httpx.post(url, json=body(), headers=HEADERS).json()
+    assert [verdict["source_type"] for verdict in plain["content_filters"]] == ["prompt", "completion"]
+    assert not any(verdict["blocked"] for verdict in plain["content_filters"])
+    streamed = httpx.post(url, json=body(stream=True), headers=HEADERS).text
+    assert '"content_filters":null' in streamed.split("\n\n")[0]
+    assert final(streamed)["content_filters"] == plain["content_filters"]
 
 
 # ---- leniently
