@@ -124,7 +124,8 @@ def test_texts_that_share_more_words_are_nearer(words: list[str]) -> None:
 
 def test_a_lenient_server_embeds_odd_inputs(serve: Serve) -> None:
     server = serve(lenient=True)
-    for odd in (None, [], {}, [None, 3.5], [[], ["a"]], ""):
+    inputs: list[Any] = [None, [], {}, [None, 3.5], [[], ["a"]], ""]
+    for odd in inputs:
         body = {"model": "text-embedding-3-small", "input": odd, "dimensions": "few", "encoding_format": 7}
         response = httpx.post(server.url + EMBEDDINGS, headers={"authorization": "Bearer any"}, json=body)
         assert response.status_code == 200, odd
