@@ -209,3 +209,57 @@ def test_strings_are_words_of_the_prompt() -> None:
 def test_the_same_dice_make_the_same_value() -> None:
     schema = {"type": "array", "items": {"type": "number"}, "minItems": 5}
     assert conforming(schema, prompt="", dice=Dice(3)) == conforming(schema, prompt="", dice=Dice(3))
+
+
+combiner = st.sampled_from(["anyOf", "oneOf", "allOf"])
+small = st.integers(-3, 12)
+keywords = st.fixed_dictionaries(
+    {},
+    optional={
+        "type": st.sampled_from(["string", "integer", "number", "object", "array", "null", ["string", "null"]]),
+        "minimum": small,
+        "exclusiveMaximum": small,
+        "multipleOf": st.sampled_from([0.5, 3, 0.01]),
+        "minLength": st.integers(0, 9),
+        "maxLength": st.integers(0, 9),
+        "pattern": st.sampled_from(["^a+$", r"^\d{3}-[a-f]$", "x|y", r"\p{L}", "(a)\\1"]),
+        "format": st.sampled_from(["date", "uuid", "email", "nonsense"]),
+        "minItems": st.integers(0, 4),
+        "uniqueItems": st.booleans(),
+        "minProperties": st.integers(0, 4),
+        "additionalProperties": st.booleans(),
+        "enum": st.lists(st.one_of(st.none(), st.text(max_size=3), small), min_size=1, max_size=3),
+        "$ref": st.sampled_from(["#", "#/$defs/a", "#/nowhere"]),
+    },
+)
+mixed = st.recursive(
+    keywords,
+    lambda part: st.one_of(
+        st.builds(
+            lambda base, key, parts: {**base, key: parts}, keywords, combiner, st.lists(part, min_size=1, max_size=3)
+        ),
+        st.builds(lambda base, other: {**base, "not": other}, keywords, part),
+        st.builds(lambda base, other: {**base, "items": other}, keywords, part),
+        st.builds(
+            lambda base, parts: {**base, "properties": parts, "required": list(parts)},
+            keywords,
+            st.dictionaries(names, part, max_size=3),
+        ),
+    ),
+    max_leaves=6,
+)
+
+
+@given(schema=mixed, seed=st.integers(0, 100))
+@settings(deadline=None, max_examples=150)
+def test_whatever_the_schema_what_is_made_validates_or_nothing_is(schema: Any, seed: int) -> None:
+    schema = {**schema, "$defs": {"a": {"type": "integer"}}}
+    try:
+        jsonschema_rs.validator_for(schema, validate_formats=True)
+    except (jsonschema_rs.ReferencingError, jsonschema_rs.ValidationError, ValueError):
+        return  # refused before anything is made
+    try:
+        value = conforming(schema, prompt=PROMPT, dice=Dice(seed))
+    except Unsatisfiable:
+        return
+    jsonschema_rs.validate(schema, value)
