@@ -1,7 +1,8 @@
 """What the README shows works as it stands there."""
 
-from __future__ import functools
+from __future__ import annotations
 
+import functools
 import os
 import re
 import subprocess
