@@ -7,11 +7,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mockserver.content_filter import NO_FILTER, ContentFilter
 from mockserver.forms import Upload
 
 # what generated content depends on: neither how it is delivered nor where it is cut
 _CONTENT = frozenset(
-    ["messages", "prompt", "input", "instructions", "suffix", "tools", "functions", "response_format", "text", "seed", "voice", "language", "size"]
+    [
+        "messages",
+        "prompt",
+        "input",
+        "instructions",
+        "suffix",
+        "tools",
+        "functions",
+        "response_format",
+        "text",
+        "seed",
+        "voice",
+        "language",
+        "size",
+    ]
 )
 
 
@@ -39,6 +54,7 @@ class Call:
     deployment: str | None = None
     model: str = ""
     key: str = field(default="", repr=False)
+    content_filter: ContentFilter = field(default=NO_FILTER, repr=False)
 
     @property
     def stream(self) -> bool:

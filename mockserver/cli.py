@@ -46,6 +46,26 @@ def _deployment(_context: click.Context, _parameter: click.Parameter, values: Se
     return deployments
 
 
+def _filtered_word(
+    _context: click.Context, _parameter: click.Parameter, values: Sequence[str]
+) -> dict[str, tuple[str, str]]:
+    from mockserver.content_filter import ContentFilter
+
+    words = {}
+    for text in values:
+        word, _, kind = text.rpartition("=")
+        category, _, severity = kind.partition(":")
+        if not (word and category and severity):
+            advice = "write WORD=CATEGORY:SEVERITY, for example bomb=violence:high"
+            raise click.BadParameter(f"{text!r} is no word to filter; {advice}")
+        words[word] = category, severity
+    try:
+        ContentFilter(words)
+    except ValueError as exc:
+        raise click.BadParameter(str(exc)) from exc
+    return words
+
+
 @click.command("mockserver", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default="8080", show_default=True, callback=_port, help="Port, 0 for any that is free.")
@@ -56,7 +76,7 @@ def _deployment(_context: click.Context, _parameter: click.Parameter, values: Se
     "--cassettes",
     metavar="DIR",
     type=click.Path(exists=True, path_type=Path),
-    help="Answer what is recorded in these cassettes, whatever client asks; each recording once.",
+    help="Answer what is recorded here, whatever client asks: each recording once, the last again if --lenient.",
 )
 @click.option(
     "--replay-speed",
@@ -90,6 +110,14 @@ def _deployment(_context: click.Context, _parameter: click.Parameter, values: Se
     multiple=True,
     help="A key to accept; given once or more, no others pass. By default any key that is not empty does.",
 )
+@click.option(
+    "--filtered-word",
+    "filtered_words",
+    metavar="WORD=CATEGORY:SEVERITY",
+    multiple=True,
+    callback=_filtered_word,
+    help="A word that the content filter finds, for example bomb=violence:high.",
+)
 @click.option("--tls-cert", metavar="FILE", type=click.Path(exists=True), help="Certificate chain: serve HTTPS.")
 @click.option(
     "--tls-key", metavar="FILE", type=click.Path(exists=True), help="Its private key, if not in the same file."
@@ -119,6 +147,7 @@ def command(
     lenient: bool,
     deployments: dict[str, str],
     api_keys: Sequence[str],
+    filtered_words: dict[str, tuple[str, str]],
     tls_cert: str | None,
     tls_key: str | None,
     grace_s: float,
@@ -130,6 +159,7 @@ def command(
     """
     try:
         from llmkit.recording.errors import RecordingError
+        from mockserver.content_filter import ContentFilter
         from mockserver.process import Place, serve
         from mockserver.scripting.reading import ScriptError
         from mockserver.state import Settings
@@ -146,6 +176,7 @@ def command(
             replay_speed=replay_speed,
             upstream=upstream,
             record=record,
+            content_filter=ContentFilter(filtered_words),
         )
     except ValueError as exc:
         raise click.UsageError(str(exc)) from exc

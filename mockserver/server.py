@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from mockserver.app import pipeline_of
 from mockserver.clock import Clock
+from mockserver.content_filter import ContentFilter
 from mockserver.scripting.steps import Step
 from mockserver.site import Site
 from mockserver.state import Settings, State
@@ -51,6 +52,7 @@ class MockServer:
         deployments: Mapping[str, str] | None = None,
         api_keys: Iterable[str] = (),
         lenient: bool = False,
+        filtered_words: Mapping[str, tuple[str, str]] | None = None,
         cassettes: str | Path | None = None,
         replay_speed: float = 0.0,
         upstream: str | None = None,
@@ -63,6 +65,7 @@ class MockServer:
             deployments=deployments,
             api_keys=frozenset(api_keys),
             lenient=lenient,
+            content_filter=ContentFilter(filtered_words or {}),
             cassettes=None if cassettes is None else Path(cassettes),
             replay_speed=replay_speed,
             upstream=upstream,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mockserver.cassettes.origin import origin_of
 from mockserver.cassettes.plays import Plays
 from mockserver.clock import Clock
+from mockserver.content_filter import NO_FILTER, ContentFilter
 from mockserver.generating.dice import Dice
 from mockserver.quotas import Quotas
 from mockserver.scripting.script import Script
@@ -37,6 +38,7 @@ class Settings:
     deployments: Mapping[str, str] | None = None
     api_keys: frozenset[str] = field(default=frozenset(), repr=False)
     lenient: bool = False
+    content_filter: ContentFilter = NO_FILTER
     body_limit: int = 32 * 1024 * 1024
     now: Callable[[], float] = time.time
     cassettes: Path | None = None

@@ -237,6 +237,7 @@ class Visit:
             deployment=deployment,
             model=self._wanted_model(operation, body, deployment),
             key=digest_of(self.credential),
+            content_filter=self.state.settings.content_filter,
         )
 
     def _authorise(self) -> None:
@@ -360,6 +361,12 @@ class Visit:
 
     def _success(self, call: Call, setting: Setting, operation: Operation, charge: Charge | None) -> Answer:
         """What the operation says, as the dialect puts it."""
+        hit = call.content_filter.of_prompt(call.body).hit
+        if hit is not None:
+            problem = self.dialect.content_filtered(category=hit.category, severity=hit.severity)
+            if problem is not None:
+                raise problem
+            setting = replace(setting, scripted=Scripted(text="", finish_reason="content_filter"))
         result = operation.answer(call, setting)
         spent = result.spent
         if spent.total:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mockserver.calls import Call
-from mockserver.content_filter import NO_FILTER, ContentFilter, Verdict
+from mockserver.content_filter import ContentFilter, Verdict
 
 Payload = dict[str, Any]
 _NOTHING = Verdict()
@@ -17,8 +17,7 @@ _NOTHING = Verdict()
 
 def filter_of(call: Call) -> ContentFilter:
     """The filter that the server puts around this call."""
-    found: ContentFilter = getattr(call, "content_filter", NO_FILTER)
-    return found
+    return call.content_filter
 
 
 def screened(call: Call, choices: Iterable[Payload]) -> list[tuple[Payload, Verdict]]:

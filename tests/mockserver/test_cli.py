@@ -173,3 +173,14 @@ def test_beyond_loopback_it_warns(serve: Serve, capsys: pytest.CaptureFixture[st
 def test_on_loopback_it_does_not(serve: Serve, capsys: pytest.CaptureFixture[str], host: str) -> None:
     main(["--host", host, "--port", str(serve().port)])
     assert "warning" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [("bomb", "'bomb' is no word to filter; write WORD=CATEGORY:SEVERITY"), ("bomb=fear:high", "fear")],
+)
+def test_a_word_to_filter_needs_category_and_severity(
+    capsys: pytest.CaptureFixture[str], word: str, message: str
+) -> None:
+    assert main(["--filtered-word", word]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())

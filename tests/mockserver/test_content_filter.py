@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,9 @@ from mockserver.dialects.openai import OpenAI
 from mockserver.generating.dice import Dice
 from mockserver.store import Store
 from mockserver.surfaces import Scripted, Setting, chat
-from tests.mockserver.asking import CHAT, user
+from tests.mockserver.asking import AZURE_CHAT, CHAT, user
+from tests.mockserver.asking import chat as asked
+from tests.mockserver.conftest import KEY, Serve
 
 FILTER = ContentFilter({"gore": ("violence", "high"), "punch": ("violence", "low"), "jailme": ("jailbreak", "high")})
 
@@ -158,3 +161,17 @@ def test_nothing_is_found_where_nothing_is_filtered() -> None:
     call = dataclasses.replace(call_of(stream=True), content_filter=NO_FILTER)  # type: ignore[call-arg] # it is a Filtered
     chunks = chat.answer(call, setting("gore")).chunks
     assert text_of(OpenAI().annotate_stream(call, chunks, Dice(1), options={})) == "gore"
+
+
+def test_chosen_words_are_filtered_over_http_in_both_dialects(serve: Serve) -> None:
+    server = serve(filtered_words={"otters": ("violence", "high")})
+    body = asked(messages=user("Tell me about otters"))
+    with httpx.Client(base_url=server.url, headers={"authorization": f"Bearer {KEY}", "api-key": KEY}) as http:
+        refused = http.post(AZURE_CHAT, json=body)
+        ended = http.post(CHAT, json=body)
+        passed = http.post(AZURE_CHAT, json=asked(messages=user("Tell me about seals")))
+    error = refused.json()["error"]
+    assert (refused.status_code, error["code"]) == (400, "content_filter")
+    assert error["innererror"]["content_filter_result"]["violence"] == {"filtered": True, "severity": "high"}
+    assert ended.json()["choices"][0]["finish_reason"] == "content_filter"
+    assert passed.status_code == 200
