@@ -12,6 +12,7 @@ from mockserver.dialects.azure import Azure
 from mockserver.dialects.openai import OpenAI
 from mockserver.performing import register
 from mockserver.pipeline import Pipeline, Route
+from mockserver.realtime import handshake
 from mockserver.state import State
 from mockserver.surfaces import (
     Operation,
@@ -26,6 +27,7 @@ from mockserver.surfaces import (
     models,
     moderations,
     picture_files,
+    realtime,
     responses,
     stored_chat,
     uploads,
@@ -33,7 +35,7 @@ from mockserver.surfaces import (
 
 # order matters where paths overlap: the first that fits is taken
 SURFACES = (
-    *(chat, stored_chat, completions, responses, embeddings, models, moderations, images, audio),
+    *(chat, stored_chat, completions, responses, embeddings, models, moderations, images, audio, realtime),
     *(files, uploads, batches),
 )
 
@@ -78,6 +80,7 @@ def create_app(pipeline: Pipeline, *, admin: AdminRoutes | None = None) -> web.A
     app.on_cleanup.append(lambda _app: pipeline.close())
     app.router.add_routes(admin_routes(pipeline.state) if admin is None else admin)
     app.router.add_get(picture_files.ROUTE, picture_files.serve)
+    app.router.add_routes(handshake.routes(pipeline, PLACES))
     served = list(routes())
     register(served)
     for route in served:
