@@ -8,7 +8,6 @@ from typing import Protocol
 
 from mockserver.app import pipeline_of
 from mockserver.loops import run
-from mockserver.scripting.reading import script as read_script
 from mockserver.site import Site
 from mockserver.state import Settings, State
 from mockserver.tls import TlsFiles, context_of
@@ -56,8 +55,7 @@ def serve(settings: Settings, place: Place, *, script: str | None = None, announ
     """
     state = State(settings)
     if script is not None:
-        written = read_script(script)
-        state.script.replace(written.steps, seed=(settings.seed or 0) if written.seed is None else written.seed)
+        state.script.start(script, seed=settings.seed or 0)
     server: _Server = _Alone(state, place)
     if place.workers > 1:
         server = Hub(state, count=place.workers, grace_s=place.grace_s, tls_files=place.tls_files)

@@ -202,7 +202,9 @@ def _part(call: Call, setting: Setting, choice: _Choice, index: int) -> dict[str
     likely = None
     if odds is not None:
         shown = [*usage.tokens(choice.shown, model=setting.model.name)]
-        likely = _likely([*shown, *usage.tokens(choice.text, model=setting.model.name)], odds, echoed=bool(shown))
+        is_first_unlikely = bool(shown) and not setting.lenient  # the SDK's strict types know no null there
+        said = [*shown, *usage.tokens(choice.text, model=setting.model.name)]
+        likely = _likely(said, odds, echoed=is_first_unlikely)
     text = choice.shown + choice.text
     return {"text": text, "index": index, "logprobs": likely, "finish_reason": choice.finish_reason}
 

@@ -51,7 +51,9 @@ def answer(call: Call, setting: Setting) -> Result:
     inputs = _inputs(call.body.get("input"), lenient=setting.lenient)
     counts = [_tokens(one, setting.model.name) for one in inputs]
     _check_length(max(counts), setting.model)
-    encode = _base64 if call.body.get("encoding_format") == "base64" else list
+    # the SDK's strict types refuse the text that its own request asks for: leniency sends them numbers
+    wants_text = call.body.get("encoding_format") == "base64" and not setting.lenient
+    encode = _base64 if wants_text else list
     data = [
         {"object": "embedding", "index": index, "embedding": encode(_vector(one, call, setting))}
         for index, one in enumerate(inputs)

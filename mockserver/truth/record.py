@@ -129,6 +129,8 @@ class Record:
         self.made = self.planned if is_same else self._hidden(self.made, secrets)
         self.answered_at = self.now()
         self.status = answer.status
+        if answer.misses:
+            self.misses = (*self.misses, *answer.misses)
 
     def _hidden(self, frames: tuple[Frame, ...], secrets: Collection[str]) -> tuple[Frame, ...]:
         if not frames:
