@@ -27,8 +27,8 @@ class Answer:
     A streamed answer sends each of `frames` as it is, any other all of them as one body. `delay_s` passes before the
     head (infinity: until the client leaves or the server stops). `full_length` is the Content-Length that is promised
     where it is not that of the frames. A `headless` answer has no head: its frames are all that goes over the socket.
-    `idle_close_s` closes the connection so long after a whole answer, though keep-alive was promised. `misses` say
-    which faults found nothing to act on.
+    `idle_close_s` closes the connection so long after a whole answer, though keep-alive was promised; `shut_s` is how
+    long the port is shut from now on. `misses` say which faults found nothing to act on.
     """
 
     status: int
@@ -40,6 +40,7 @@ class Answer:
     full_length: int | None = None
     headless: bool = False
     idle_close_s: float | None = None
+    shut_s: float | None = None
     misses: tuple[str, ...] = ()
 
     @property

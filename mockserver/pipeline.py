@@ -43,6 +43,7 @@ class Pipeline:
 
     state: State
     closing: Closing = field(default_factory=Closing)
+    shut: Callable[[float], None] = field(default=lambda _seconds: None)  # the door's, once there is one
 
     def serve(self, route: Route) -> Handler:
         """The handler of one route."""
@@ -102,6 +103,8 @@ class Pipeline:
 
     async def send(self, request: web.Request, visit: Visit, answer: Answer) -> web.StreamResponse:
         """Send `answer`, which is in the journal."""
+        if answer.shut_s is not None:
+            self.shut(answer.shut_s)
         sent = self.state.journal.record(visit.number).progress
         return await send(request, answer, clock=self.state.clock, closing=self.closing, sent=sent)
 

@@ -1,20 +1,20 @@
 """A server in the running loop: a listening socket, the application behind it, and its orderly end."""
 
-import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from mockserver.app import AdminRoutes, create_app, routes
+from mockserver.door import Door
 from mockserver.front import Front
 from mockserver.pipeline import Pipeline, Route
 
-_BACKLOG = 1024
+T = TypeVar("T")
 
 
 class Site:
@@ -40,18 +40,19 @@ class Site:
 
     async def listen(self, host: str, port: int) -> int:
         """Begin to serve, and return the port; OSError if it is taken."""
-        await self._begin(host=host, port=port)
-        return int(self._listener.sockets[0].getsockname()[1])
+        return await self._begin(lambda door: door.open(host, port))
 
     async def share(self, listener: socket.socket) -> None:
         """Begin to serve what other processes listen to as well."""
-        await self._begin(sock=listener)
+        await self._begin(lambda door: door.share(listener))
 
-    async def _begin(self, **where: Any) -> None:
+    async def _begin(self, open_door: Callable[[Door], Awaitable[T]]) -> T:
         await self._runner.setup()
+        pipeline = self._pipeline
+        self._door = Door(self._front(), tls=self._tls, clock=pipeline.state.clock, closing=pipeline.closing)
+        pipeline.shut = self._door.shut
         try:
-            loop = asyncio.get_running_loop()
-            self._listener = await loop.create_server(self._front(), ssl=self._tls, backlog=_BACKLOG, **where)
+            return await open_door(self._door)
         except BaseException:
             await self._runner.cleanup()
             raise
@@ -69,7 +70,7 @@ class Site:
         Whoever is kept waiting without end is let go at once, and after the time of grace everybody is.
         """
         self._pipeline.closing.drain()
-        self._listener.close()
+        self._door.close()
         for front in list(self._fronts):
             front.close()
         await self._runner.cleanup()

@@ -60,6 +60,19 @@ def close() -> Effect:
 
 
 @register("connection", replaces=True)
+def refuse(*, seconds: Seconds = 1.0) -> Effect:
+    """The connection is reset, and for `seconds` every new one is refused: nobody listens on the port.
+
+    Of several worker processes only this connection is: the port stays open.
+    """
+
+    def effect(_moment: Moment) -> Answer:
+        return Answer(status=0, headless=True, ending="rst", shut_s=seconds)
+
+    return effect
+
+
+@register("connection", replaces=True)
 def garbage() -> Effect:
     """What is no HTTP in place of an answer, the greeting of an SSH server, and the connection is closed."""
     return _instead(_SSH, "fin")

@@ -2,6 +2,8 @@
 
 import json
 import re
+import socket
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -11,6 +13,7 @@ import pytest
 from mockserver import MockServer, fault, faults, reply
 from mockserver.scripting.steps import Step
 from tests.mockserver.asking import chat, user
+from tests.mockserver.conftest import Serve
 from tests.mockserver.sockets import End, Seen, ask
 
 # a text with letters of two and three bytes, and enough frames for every place
@@ -212,6 +215,7 @@ ROWS: dict[str, list[Row]] = {
         Row(fault.hang(seconds=0.001, where="headers"), same, stream=True),
     ],
     "reset": [Row(fault.reset(), nothing, end="rst", whole=False, status=0)],
+    "refuse": [Row(fault.refuse(seconds=0), nothing, end="rst", whole=False, status=0)],
     "close": [Row(fault.close(), nothing, whole=False, status=0)],
     "garbage": [Row(fault.garbage(), nothing, whole=False, status=0)],
     "close_idle": [Row(fault.close_idle(), same), Row(fault.close_idle(), same, stream=True)],
@@ -301,3 +305,23 @@ def test_an_idle_connection_is_closed_though_keep_alive_was_promised(server: Moc
 def test_split_letters_come_in_two_chunks(server: MockServer) -> None:
     seen = seen_with(server, fault.split_utf8(interval_s=0.001), stream=True)
     assert re.search(rb"\xc3\r\n[0-9a-f]+\r\n\xb6", seen.raw)
+
+
+def test_refused_connections_find_nobody_until_the_time_is_over(serve: Serve) -> None:
+    server = serve(script=[fault.refuse(seconds=3600), reply("back")])
+    server.clock.stop()
+    assert ask(server, PLAIN).end == "rst"
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((server.host, server.port), timeout=5)
+    server.clock.advance(3600)
+    assert b"back" in asked_until_open(server).body
+
+
+def asked_until_open(server: MockServer) -> Seen:
+    """What is seen as soon as somebody listens again; the clock wakes the server, which runs in another thread."""
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            return ask(server, PLAIN)
+        except ConnectionRefusedError:
+            assert time.monotonic() < deadline
