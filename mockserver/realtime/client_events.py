@@ -14,7 +14,7 @@ from mockserver.generating.prose import text_about
 from mockserver.parameters import integer, require, string
 from mockserver.problems import Problem
 from mockserver.realtime.conversation import Conversation, Item, check_item
-from mockserver.realtime.sessions import changed, check_session
+from mockserver.realtime.sessions import changed, check_response, check_session
 
 Event = dict[str, Any]
 
@@ -191,6 +191,8 @@ class ClientEvents:
                 " the response is finished before creating a new one."
             )
             raise problems.error(400, message, code="conversation_already_has_active_response")
+        if said.get("response") is not None and not self._wire.is_lenient:
+            check_response(said["response"], is_beta=self._wire.is_beta)
         await self._wire.respond(said)
 
     async def _cancel(self, said: Event) -> None:

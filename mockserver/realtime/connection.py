@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import math
 import socket
 import struct
@@ -23,6 +24,7 @@ from mockserver.realtime.responding import Active, respond_operation, response_b
 from mockserver.realtime.sessions import LIFETIME_S, changed, new_session
 from mockserver.realtime.spelling import in_beta
 from mockserver.surfaces import Place, Setting, Spent
+from mockserver.surfaces.realtime import DEFAULT_MODEL
 from mockserver.visit import Visit
 from mockserver.wire import compact, event, parse_json
 
@@ -81,6 +83,8 @@ class Connection:
         self._visit.note(status=101, streamed=True, stream=True)
         try:
             await self._serve()
+        except ConnectionResetError:  # the socket is known to be dead before the handler is cancelled for it
+            self._visit.note(client_left=True)
         finally:
             if self._playing is not None:
                 self._playing.cancel()
@@ -111,9 +115,11 @@ class Connection:
         """What the client says, until it or the server goes."""
         closing, clock = self._pipeline.closing, self._pipeline.state.clock
         ending = asyncio.create_task(closing.end_of(math.inf, clock).wait())
+        message: asyncio.Future[Any] | None = None
         try:
             while True:
                 message = asyncio.ensure_future(self._ws.receive())
+                message.add_done_callback(_looked_at)
                 await asyncio.wait({ending, message}, return_when=asyncio.FIRST_COMPLETED)
                 if not message.done():
                     message.cancel()
@@ -129,6 +135,8 @@ class Connection:
                 yield data
         finally:
             ending.cancel()
+            if message is not None:
+                message.cancel()
 
     async def _react(self, data: str | bytes) -> None:
         """Do what one event asks; what is wrong with it is said in an event, and the session goes on."""
@@ -136,12 +144,14 @@ class Connection:
         if len(self._heard) < _MOST_KEPT:
             self._heard.append(said)
         try:
-            if not isinstance(said, dict):
-                # unverified: what the API says to a message that is no event
-                raise problems.error(400, "The message is not a JSON object.", code="invalid_event")
-            await self._events.handle(said)
+            await self._events.handle(_event_in(said))
         except Problem as problem:
             await self.send(refused(problem, said))
+        except (ConnectionResetError, asyncio.CancelledError):
+            raise
+        except Exception as exc:
+            logging.getLogger("mockserver").exception("the mock server itself failed in a realtime session")
+            await self.send(refused(problems.own_failure(exc), said))
 
     async def send(self, said: Event) -> None:
         """Send one event of the newer interface, as the client's spells it."""
@@ -172,6 +182,7 @@ class Connection:
         self.active = active
         if answer.delay_s or answer.ending == "hang" or any(frame.wait_s for frame in answer.frames):
             self._playing = asyncio.create_task(self._play(answer, active))
+            self._playing.add_done_callback(_looked_at)
         else:
             await self._play(answer, active)
 
@@ -181,7 +192,7 @@ class Connection:
         if call is None:
             raise problems.error(400, "no session")
         active = Active.of(asked, self._events, self.dice, is_beta=self.is_beta)
-        body = response_body(active, model=call.deployment or call.model)
+        body = response_body(active, model=call.deployment or call.model or DEFAULT_MODEL)
         visit = replace(self._visit, method="POST", raw=compact(body), now=state.clock.now())
         operation = respond_operation(active, self._events, dice=self.dice, model=call.model)
         place: Place = "openai" if self._visit.dialect.name == "openai" else "azure_v1"
@@ -312,3 +323,16 @@ def _parsed(data: str | bytes) -> Any:
         return parse_json(data.encode() if isinstance(data, str) else data)
     except ValueError:
         return None
+
+
+def _event_in(said: Any) -> Event:
+    if not isinstance(said, dict):
+        # unverified: what the API says to a message that is no event
+        raise problems.error(400, "The message is not a JSON object.", code="invalid_event")
+    return said
+
+
+def _looked_at(task: "asyncio.Future[Any]") -> None:
+    """Let a task end as it will: that the socket is gone is noted where it is read."""
+    if not task.cancelled():
+        task.exception()

@@ -16,6 +16,7 @@ from aiohttp import hdrs, web
 from mockserver import problems
 from mockserver.answers import Answer
 from mockserver.calls import Call, digest_of
+from mockserver.catalogue import Model
 from mockserver.dialects import Dialect
 from mockserver.pipeline import Pipeline
 from mockserver.problems import Problem
@@ -82,7 +83,7 @@ class Door:
             if request.headers.get(hdrs.UPGRADE, "").lower() != "websocket":
                 # unverified: what the API says to a GET that wants no WebSocket
                 raise problems.error(400, "This endpoint only accepts WebSocket connections.")
-            answer = visit.serve(self._operation(request, admitted, kept), self.place)
+            answer = visit.serve(self._operation(admitted), self.place)
         except Problem as problem:
             if self.dialect.name == "openai" and problem.status in (403, 404):
                 flaw, answer = problem, Answer(status=101)
@@ -115,23 +116,26 @@ class Door:
                 raise
         return socket
 
-    def _operation(self, request: web.Request, admitted: _Admitted, kept: dict[str, Any] | None) -> Operation:
+    def _operation(self, admitted: _Admitted) -> Operation:
         """What admits a client; faults of responses and of connections act on it, not replies or faults of streams."""
 
         def admit(call: Call, setting: Setting) -> Result:
             admitted.call, admitted.setting = call, setting
             return Result(status=101, content=b"", content_type="text/plain")
 
-        wanted = (
-            request.query.get("model") or (kept or {}).get("model") or ("" if self.place == "openai" else DEFAULT_MODEL)
-        )
+        def check(call: Call, _model: Model) -> None:
+            if not call.model:
+                raise problems.missing_model()  # unverified here
+
         return Operation(
             method="GET",
             path="/realtime",
             surface="handshake",
             name="connect",
             answer=admit,
-            default_model=wanted,
+            check=check,
+            model="path" if self.place == "openai" else "body",
+            default_model=DEFAULT_MODEL,
             kinds=("realtime",),
             takes="nothing",
         )
@@ -159,6 +163,8 @@ class Door:
         deployment = arrival.query.get("deployment") or arrival.query.get("model")
         if self.place != "openai" and deployment:
             ids["deployment"] = deployment
+        if self.place == "openai":
+            ids["model"] = arrival.query.get("model") or str((kept or {}).get("model") or "")
         return arrival._replace(headers=headers, ids=ids), _agreed(offered), kept
 
     def _real_key(self, key: str) -> tuple[str | None, dict[str, Any] | None]:

@@ -46,12 +46,11 @@ class Active:
         wanted = asked.get("response")
         wanted = wanted if isinstance(wanted, Mapping) else {}
         options = {**talk.session, **{name: value for name, value in wanted.items() if value is not None}}
-        modalities = options.get("modalities" if is_beta else "output_modalities") or ["text"]
+        modalities = options.get("modalities" if is_beta else "output_modalities")
+        modalities = modalities if isinstance(modalities, list) else ["text"]
         is_kept, is_spoken = wanted.get("conversation") != "none", "audio" in modalities
         given = wanted.get("input")
-        items = (
-            [item for item in given if isinstance(item, dict)] if isinstance(given, list) else talk.conversation.items
-        )
+        items = _given(given, talk.conversation) if isinstance(given, list) else talk.conversation.items
         limit = options.get("max_response_output_tokens") if is_beta else None
         head = {
             "object": "realtime.response",
@@ -104,6 +103,12 @@ class Active:
         done = {**self.head, "status": "cancelled", "status_details": details, "output": output}
         events.append({"type": "response.done", "response": done})
         return [spelt for spelt in (in_beta(one) if self.is_beta else one for one in events) if spelt]
+
+
+def _given(given: list[Any], conversation: Conversation) -> list[Item]:
+    """The items that a response is to see: its own, or those of the conversation that it names."""
+    items = [item for item in given if isinstance(item, dict) and isinstance(item.get("type"), str)]
+    return [conversation.find(item.get("id")) if item["type"] == "item_reference" else item for item in items]
 
 
 def _speaking(options: Mapping[str, Any], *, is_beta: bool) -> dict[str, Any]:

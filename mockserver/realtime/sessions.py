@@ -27,6 +27,7 @@ _TURNS = {
     "create_response": True,
     "interrupt_response": True,
 }
+_STAY = ("audio", "input", "output", "format")  # objects that null does not take away
 _PCM = {"type": "audio/pcm", "rate": 24_000}
 
 _limit = either("one of an integer or 'inf'", {int: integer(1, 4_096), str: one_of("inf")})
@@ -122,6 +123,21 @@ def check_session(change: Any, *, is_beta: bool, within: str = "session") -> Non
     )
 
 
+def check_response(wanted: Any, *, is_beta: bool) -> None:
+    """The same for what one response wants otherwise."""
+    obj("response", wanted)
+    own = {"conversation", "input", "metadata", "max_output_tokens", "output_audio_format"}
+    check_session(
+        {name: value for name, value in wanted.items() if name not in own}, is_beta=is_beta, within="response"
+    )
+    if wanted.get("conversation") is not None:
+        one_of("auto", "none")("response.conversation", wanted["conversation"])
+    if wanted.get("input") is not None:
+        array(1_000, obj, least=0)("response.input", wanted["input"])
+    if wanted.get("metadata") is not None:
+        obj("response.metadata", wanted["metadata"])
+
+
 def changed(session: Mapping[str, Any], change: Any, *, is_beta: bool) -> dict[str, Any]:
     """The session with a change of it; what sessions do not have is left out."""
     if not isinstance(change, Mapping):
@@ -141,7 +157,8 @@ def _merged(before: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, A
     for name, value in change.items():
         old = after.get(name)
         if isinstance(old, dict):
-            after[name] = _merged(old, value) if isinstance(value, Mapping) else None if value is None else old
+            gone = value is None and name not in _STAY
+            after[name] = _merged(old, value) if isinstance(value, Mapping) else None if gone else old
         elif not isinstance(old, list) or isinstance(value, list):
             after[name] = copy.deepcopy(value)
     return after

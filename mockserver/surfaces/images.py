@@ -113,7 +113,8 @@ def _drawn(call: Call, setting: Setting, want: Wanted, part: int | str) -> bytes
 def _dice(call: Call, setting: Setting, part: int | str) -> Dice:
     """By prompt, size and the pictures that are given."""
     given = [len(upload.content) for uploads in call.files.values() for upload in uploads]
-    return Dice(setting.seed, "picture", setting.model.snapshot, call.content, given, part)
+    asked = [call.body.get("prompt"), call.body.get("size")]
+    return Dice(setting.seed, "picture", setting.model.snapshot, asked, given, part)
 
 
 def _annotated(item: dict[str, Any], call: Call) -> dict[str, Any]:
