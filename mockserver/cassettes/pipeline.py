@@ -233,7 +233,7 @@ class _Passage:
             self._pieces.append(await reply.read())  # it is in the file before the client sees it
             return
         await self._begin()
-        async for piece, _ in reply.content.iter_chunks():
+        async for piece in reply.content.iter_any():
             await self._write(piece)
 
     async def _begin(self) -> web.StreamResponse:
@@ -249,8 +249,6 @@ class _Passage:
 
     async def _write(self, piece: bytes) -> None:
         assert self._response is not None  # noqa: S101 - it has begun
-        if not piece:
-            return
         self._pieces.append(piece)
         self._visit.state.journal.progress(self._visit.number, len(self._pieces), sum(map(len, self._pieces)))
         await self._sent(self._response.write(piece))

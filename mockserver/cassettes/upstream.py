@@ -86,7 +86,7 @@ class Upstream:
         try:
             async with self.ask(asked) as reply:
                 head = Response(status=reply.status, reason=reply.reason or "", headers=listed(reply.headers.items()))
-                async for piece, _ in reply.content.iter_chunks():
+                async for piece in reply.content.iter_any():
                     pieces.append(piece)
         except BROKEN as error:
             return received(head, pieces, broken_as(error, has_begun=head.status != NO_REPLY))
@@ -120,6 +120,8 @@ def onward(headers: "CIMultiDictProxy[str]") -> "CIMultiDict[str]":
 
 def broken_as(error: BaseException, *, has_begun: bool) -> str:
     """How a reply ended that one of `BROKEN` broke off, as `Response.ended` has it."""
+    if has_begun and "ConnectionResetError" in str(error):  # aiohttp says it nowhere but in the text
+        return f"reset: {type(error).__name__}: {error}"
     if has_begun:
         return ended_as(error)
     return unanswered_as(error) or f"reset: {type(error).__name__}: {error}"
