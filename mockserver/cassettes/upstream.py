@@ -82,7 +82,7 @@ class Upstream:
 
     async def fetch(self, asked: Forwarded) -> Response:
         """The whole reply, as a recording has it: also one that broke off, or never came."""
-        head, pieces = Response(status=NO_REPLY), []
+        head, pieces = Response(status=NO_REPLY), list[bytes]()
         try:
             async with self.ask(asked) as reply:
                 head = Response(status=reply.status, reason=reply.reason or "", headers=listed(reply.headers.items()))

@@ -83,8 +83,8 @@ def streamed(pieces: Sequence[bytes] = EVENTS, *, step_ms: int = 100, **facts: A
     return recorded(b"".join(pieces), asked=stream, headers=headers, chunks=chunks, headers_ms=50, **facts)
 
 
-def sdk(server: MockServer, **options: Any) -> openai.OpenAI:
-    return openai.OpenAI(**{"base_url": server.openai_url, "api_key": KEY, "max_retries": 0, "timeout": 10} | options)
+def sdk(server: MockServer, *, max_retries: int = 0) -> openai.OpenAI:
+    return openai.OpenAI(base_url=server.openai_url, api_key=KEY, max_retries=max_retries, timeout=10)
 
 
 def said(server: MockServer) -> str:
@@ -259,7 +259,7 @@ def test_a_fault_in_place_of_the_answer_leaves_the_recording_for_the_next_reques
 
 def test_a_fault_bends_a_plain_recorded_answer(play: Play) -> None:
     server = play(recorded(completion("as recorded")), script=[fault.malformed_json()])
-    with pytest.raises(ValueError, match="delimiter|Unterminated|Expecting"):
+    with pytest.raises(ValueError, match=r"delimiter|Unterminated|Expecting"):
         post(server).json()
 
 
@@ -344,7 +344,8 @@ def test_a_suite_names_the_cassette_of_each_test_and_begins_it_anew(play: Play) 
             assert (shown["name"], shown["cassettes"]) == (name, ["a", "b"])
             assert said(server) == name
         assert admin.delete("/__admin/cassette").json()["name"] is None
-        for body in ({"name": "../x"}, {"name": 1}, {}, [], {"name": "a", "more": 1}):
+        wrong: list[Any] = [{"name": "../x"}, {"name": 1}, {}, [], {"name": "a", "more": 1}]
+        for body in wrong:
             assert admin.put("/__admin/cassette", json=body).status_code == 400
         assert admin.put("/__admin/cassette", content=b"{").status_code == 400
 
@@ -381,8 +382,8 @@ def test_public_cassettes_answer_their_own_requests(serve: Serve, tmp_path: Path
         for one in asked:
             request, response = one.interaction.request, one.interaction.response
             kept = {"content-type": (request.headers.get("content-type") or ["application/json"])[0]}
-            path = request.uri.split("/", 3)[3]
+            rest = request.uri.split("/", 3)[3]
             answer = http.request(
-                request.method, f"/{path}", content=request.body, headers={**kept, "x-cassette-name": one.cassette}
+                request.method, f"/{rest}", content=request.body, headers={**kept, "x-cassette-name": one.cassette}
             )
             assert (answer.status_code, "mockserver_miss" in answer.text) == (response.status, False), request.uri
