@@ -50,9 +50,10 @@ def test_a_png_has_whole_chunks_and_as_many_pixels_as_it_says() -> None:
 
 
 def test_a_jpeg_says_its_size_and_has_no_loose_marker_in_its_data() -> None:
-    data = picture(Dice(1, "x"), Size(40, 24), encoding="jpeg")
+    made = (picture(Dice(number, "x"), Size(640, 640), encoding="jpeg") for number in range(100))
+    data = next(each for each in made if b"\xff\x00" in each[200:])
     frame = data.index(b"\xff\xc0")
-    assert struct.unpack(">HH", data[frame + 5 : frame + 9]) == (24, 40)
+    assert struct.unpack(">HH", data[frame + 5 : frame + 9]) == (640, 640)
     scan = data[data.index(b"\xff\xda") + 14 : -2]
     assert b"\xff" not in scan.replace(b"\xff\x00", b"")
     assert data.endswith(b"\xff\xd9")
@@ -137,6 +138,10 @@ def test_a_stream_has_sketches_and_then_the_picture_of_the_plain_reply(client: o
     kinds = [event.type for event in events]
     assert kinds == ["image_generation.partial_image"] * 2 + ["image_generation.completed"]
     assert plain.data is not None
+    assert plain.usage is not None
+    whole = events[-1]
+    assert whole.type == "image_generation.completed"
+    assert whole.usage.output_tokens == plain.usage.output_tokens + 2 * 100
     assert events[-1].b64_json == plain.data[0].b64_json
     assert [event.partial_image_index for event in events[:2] if event.type == "image_generation.partial_image"] == [
         0,
