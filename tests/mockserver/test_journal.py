@@ -199,6 +199,13 @@ def test_no_body_that_holds_a_credential_is_kept_as_it_is(secret: str, before: s
     assert hidden_bytes(clean, [secret]) == clean
 
 
+@pytest.mark.parametrize(
+    "raw", [rb'{"a": "\u0073k-0123456789"}', rb'{"a": "Bearer ab\/cdefghij"}', rb'{"API-key": "pw"}']
+)
+def test_json_is_read_where_it_may_spell_a_credential_in_another_way(raw: bytes) -> None:
+    assert json.loads(hidden_bytes(raw, [])) in ({"a": HIDDEN}, {"API-key": HIDDEN})
+
+
 @given(st.binary(max_size=200))
 def test_what_holds_none_is_kept_as_it_is_and_not_copied(data: bytes) -> None:
     harmless = data.replace(b"\\", b"").replace(b"-", b"").replace(b"Bearer", b"").replace(b'"', b"")
@@ -213,6 +220,20 @@ def test_bodies_beyond_the_limit_are_dropped_from_the_oldest() -> None:
     assert [exchange.complete for exchange in journal] == [True] * 5
     assert journal[0].request is None
     assert len({exchange.fingerprint for exchange in journal}) == 5
+
+
+def test_bodies_of_what_is_still_being_answered_are_dropped_at_its_end() -> None:
+    journal = Journal(max_bytes=10)
+    number = _opened(journal)
+    answer = Answer(status=200, frames=framed([b"x" * 100, b"y"]), streamed=True)
+    journal.generated(number, answer)
+    journal.answered(number, answer)
+    journal.progress(number, 1, 100)
+    _exchanged(journal, b"another")
+    assert (journal[0].is_bare, journal[0].complete) == (True, False)
+    journal.progress(number, 2, 101)
+    journal.ended(number, 2.0)
+    assert (journal[0].complete, journal[0].response, journal[0].frames) == (True, None, 2)
 
 
 def test_exchanges_beyond_the_limit_are_dropped_and_counted() -> None:
@@ -256,6 +277,16 @@ def test_journals_of_workers_become_one_in_order_of_arrival() -> None:
         (4, "w1", 3),
     ]
     assert (len(first), first.drain()) == (0, [])
+
+
+def test_what_a_worker_tells_late_stands_where_it_belongs() -> None:
+    late, punctual, hub = Journal(), Journal(), Journal()
+    _exchanged(late, b'{"n": 1}')
+    _exchanged(punctual, b'{"n": 2}')
+    hub.absorb(punctual.drain(), worker="punctual")
+    assert [each.number for each in hub] == [1]
+    hub.absorb(late.drain(), worker="late")
+    assert [(each.request["n"], each.number) for each in hub] == [(1, 2), (2, 1)]
 
 
 def test_what_a_worker_is_still_answering_is_brought_up_to_date() -> None:
