@@ -59,7 +59,7 @@ class Call:
     @property
     def stream(self) -> bool:
         """Whether the reply is to come as events."""
-        return self.body.get("stream") in (True, "true")
+        return self.body.get("stream") in (True, "true") or self.body.get("stream_format") == "sse"
 
     @property
     def api_version(self) -> str | None:

@@ -404,7 +404,8 @@ def _made_up(name: str, operation: Operation) -> Model:
 
 def _stand_in(operation: Operation) -> str:
     """The model that answers where any name passes."""
-    return operation.default_model or _STAND_INS.get(operation.surface, "gpt-4o")
+    own = _STAND_INS.get(f"{operation.surface}.{operation.name}")
+    return own or operation.default_model or _STAND_INS.get(operation.surface, "gpt-4o")
 
 
 _STAND_INS = {
@@ -413,6 +414,8 @@ _STAND_INS = {
     "images": "gpt-image-1",
     "moderations": "omni-moderation-latest",
     "realtime": "gpt-realtime",
+    "audio": "whisper-1",
+    "audio.speech": "gpt-4o-mini-tts",
 }
 
 

@@ -75,7 +75,11 @@ def frames_of(chunks: Iterable[Any], *, sort_keys: bool = False) -> tuple[bytes,
 
 
 def named_events(events: Iterable[tuple[str, Any]], *, sort_keys: bool = False) -> tuple[bytes, ...]:
-    """Events that carry their name in a line of their own, as of a stream of responses; no `[DONE]` ends them."""
+    """Events that carry their name, if they have one, in a line of their own, as of a stream of responses.
+
+    No `[DONE]` ends them.
+    """
     return tuple(
-        b"event: " + name.encode() + b"\n" + event(compact(payload, sort_keys=sort_keys)) for name, payload in events
+        (b"event: " + name.encode() + b"\n" if name else b"") + event(compact(payload, sort_keys=sort_keys))
+        for name, payload in events
     )

@@ -63,6 +63,10 @@ class OpenAI(Dialect):
         if call.surface == "responses":
             message = f"The requested model '{name}' does not exist."
             return problems.error(400, message, param="model", code="model_not_found")
+        if call.surface == "images":
+            message = f"The model '{name}' does not exist."
+            kind = "image_generation_user_error"
+            return problems.error(400, message, kind=kind, param="model", code="invalid_value")
         if not name.strip() or any(letter.isspace() for letter in name):
             return problems.invalid_model_id()
         message = f"The model `{name}` does not exist or you do not have access to it."

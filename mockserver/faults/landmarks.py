@@ -78,7 +78,7 @@ def _finish(data: bytes) -> int | None:
     event = payload(data)
     if any(choice.get("finish_reason") for choice in _choices(event)):
         return 0
-    ends = ("response.completed", "response.incomplete", "response.failed")
+    ends = ("response.completed", "response.incomplete", "response.failed", "response.done")
     return 0 if isinstance(event, dict) and event.get("type") in ends else None
 
 

@@ -25,8 +25,8 @@ ToolCalls = Annotated[
 
 _CALL = ("arguments", "name")
 _FITS = {
-    "text": ("chat", "completions", "responses", "audio"),
-    "tool_calls": ("chat", "responses"),
+    "text": ("chat", "completions", "responses", "audio", "realtime"),
+    "tool_calls": ("chat", "responses", "realtime"),
     "finish_reason": ("chat", "completions"),
     "embedding": ("embeddings",),
 }

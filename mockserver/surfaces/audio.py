@@ -160,7 +160,7 @@ def _transcript_events(
     done: dict[str, Any] = {"type": "transcript.text.done", "text": transcript.text}
     if logprobs is not None:
         done["logprobs"] = logprobs
-    return [(str(event["type"]), event) for event in (*events, {**done, "usage": cost})]
+    return [("", event) for event in (*events, {**done, "usage": cost})]  # documented as data alone, without names
 
 
 OPERATIONS = (

@@ -160,7 +160,7 @@ def test_a_client_that_stays_is_not_said_to_have_left(mockserver: MockServer, ht
 def test_a_large_script_is_refused_by_its_size(serve: Serve) -> None:
     server = serve()
     response = httpx.post(f"{server.url}/__admin/script", content=b" " * (32 * 1024 * 1024 + 1), timeout=30)
-    assert response.status_code == 400
+    assert response.status_code == 413
     assert "at most 33554432 are read" in response.json()["error"]["message"]
 
 
