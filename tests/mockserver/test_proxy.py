@@ -169,7 +169,9 @@ async def test_fifty_at_once_are_neither_lost_nor_swapped(line: Line) -> None:
     async with openai.AsyncOpenAI(base_url=line.proxy.openai_url, api_key=KEY, max_retries=0) as client:
 
         async def ask(number: int) -> int:
-            made = await client.embeddings.create(model="text-embedding-3-small", input=["word"] * (number + 1))
+            made = await client.embeddings.create(
+                model="text-embedding-3-small", input=["word"] * (number + 1), dimensions=2
+            )
             return len(made.data)
 
         assert await asyncio.gather(*map(ask, range(50))) == [number + 1 for number in range(50)]
@@ -178,10 +180,10 @@ async def test_fifty_at_once_are_neither_lost_nor_swapped(line: Line) -> None:
 
 
 def test_large_bodies_go_through_in_both_directions(line: Line) -> None:
-    body = {"model": "text-embedding-3-large", "input": ["word " * 500] * 600}
+    body = {"model": "text-embedding-3-large", "input": ["word " * 500] * 600, "dimensions": 128}
     answer = httpx.post(line.proxy.url + EMBEDDINGS, json=body, headers=_headers(), timeout=60)
     assert len(answer.json()["data"]) == 600
-    assert len(answer.content) > 10_000_000
+    assert len(answer.content) > 1_000_000
     (one,) = line.recorded()
     assert json.loads(one.response.body) == answer.json()
     assert json.loads(one.request.body) == body
@@ -379,9 +381,9 @@ def plain(network_allowance: Any) -> Iterator[str]:
 def test_headers_of_the_hop_stay_and_all_others_go_on(serve: Serve, plain: str, tmp_path: Path) -> None:
     proxy = serve(upstream=plain, record=tmp_path)
     sent = {"connection": "keep-alive, X-Hop", "x-hop": "1", "x-mine": "2", "x-cassette-name": "a", "te": "trailers"}
-    answer = httpx.post(f"{proxy.url}/v1/odd%2Fpath?b=%20x&a=1", content=b"\xffraw", headers=_headers() | sent)
+    answer = httpx.post(f"{proxy.url}/v1/odd%2Fp%41th?b=%20x&a=1", content=b"\xffraw", headers=_headers() | sent)
     told = answer.json()
-    assert told["path"] == "/v1/odd%2Fpath?b=%20x&a=1"
+    assert told["path"] == "/v1/odd%2Fp%41th?b=%20x&a=1"
     assert told["body"] == "\xffraw"
     assert told["headers"]["host"] == plain.removeprefix("http://")
     assert (told["headers"]["x-mine"], told["headers"]["authorization"]) == ("2", f"Bearer {KEY}")
