@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-from mockserver.admin import Admin
+from mockserver.app import admin_routes
 from mockserver.state import State
 from mockserver.tls import TlsFiles
 from mockserver.workers.lines import Line, in_background
@@ -74,6 +74,7 @@ class Hub:
             "script": _SharedScript(self._state, self._post_up),
             "quotas": self._state.quotas,
             "store": self._state.store,
+            "plays": self._state.plays,
             "journal": self._state.journal,
         }
         for _ in range(2 * self._count):
@@ -86,7 +87,7 @@ class Hub:
 
     async def _answer_admin(self) -> None:
         app = web.Application(client_max_size=self._state.settings.body_limit, middlewares=[self._in_step])
-        app.router.add_routes(Admin(self._state).routes())
+        app.router.add_routes(admin_routes(self._state))
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
         await self._runner.setup()
         await web.UnixSite(self._runner, self._path("admin")).start()

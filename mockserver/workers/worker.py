@@ -12,10 +12,11 @@ import aiohttp
 from aiohttp import web
 
 from mockserver import faults
+from mockserver.app import pipeline_of
 from mockserver.calls import Call
+from mockserver.cassettes.plays import Plays
 from mockserver.clock import Clock
 from mockserver.loops import run
-from mockserver.pipeline import Pipeline
 from mockserver.quotas import Charge, Quotas
 from mockserver.scripting.script import Script, Taken
 from mockserver.site import Site
@@ -58,6 +59,7 @@ def _joined(post: Post, board: Sequence[int]) -> tuple[Line, State]:
     state.script = SharedScript(line, board)
     state.quotas = SharedQuotas(line, board)
     state.store = cast("Store", Remote(line, "store"))
+    state.plays = cast("Plays", Remote(line, "plays"))
     told = Client(post.hub, family="AF_UNIX", authkey=post.key)
     told.send("is told")
     in_background(told, {"journal": state.journal, "clock": _Follower(state.clock)}, name="mockserver-orders")
@@ -77,7 +79,7 @@ async def _serve(post: Post, state: State, listener: socket.socket) -> None:
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # the hub hears it too, and says what is to be done
     async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(post.admin)) as session:
         forwarder = Forwarder(session)
-        site = Site(Pipeline(state), admin=forwarder.routes(), tls=context_of(post.tls_files), grace_s=post.grace_s)
+        site = Site(pipeline_of(state), admin=forwarder.routes(), tls=context_of(post.tls_files), grace_s=post.grace_s)
         await site.share(listener)
         await stopped.wait()
         await site.stop()
