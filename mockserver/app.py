@@ -13,6 +13,7 @@ from mockserver.dialects.openai import OpenAI
 from mockserver.performing import register
 from mockserver.pipeline import Pipeline, Route
 from mockserver.realtime import handshake
+from mockserver.realtime import operations as realtime
 from mockserver.state import State
 from mockserver.surfaces import (
     Operation,
@@ -27,7 +28,6 @@ from mockserver.surfaces import (
     models,
     moderations,
     picture_files,
-    realtime,
     responses,
     stored_chat,
     uploads,

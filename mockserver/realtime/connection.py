@@ -20,11 +20,11 @@ from mockserver.generating.dice import Dice
 from mockserver.pipeline import Pipeline
 from mockserver.problems import Problem
 from mockserver.realtime.client_events import ClientEvents, refused
+from mockserver.realtime.operations import DEFAULT_MODEL
 from mockserver.realtime.responding import Active, respond_operation, response_body
 from mockserver.realtime.sessions import LIFETIME_S, changed, new_session
 from mockserver.realtime.spelling import in_beta
 from mockserver.surfaces import Place, Setting, Spent
-from mockserver.surfaces.realtime import DEFAULT_MODEL
 from mockserver.visit import Visit
 from mockserver.wire import compact, event, parse_json
 

@@ -21,8 +21,8 @@ from mockserver.dialects import Dialect
 from mockserver.pipeline import Pipeline
 from mockserver.problems import Problem
 from mockserver.realtime.connection import Connection, Opened
+from mockserver.realtime.operations import DEFAULT_MODEL, KIND
 from mockserver.surfaces import Operation, Place, Result, Setting
-from mockserver.surfaces.realtime import DEFAULT_MODEL, KIND
 from mockserver.transmission import ClientLeft, send
 from mockserver.visit import Arrival, Visit
 
