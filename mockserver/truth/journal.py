@@ -72,9 +72,10 @@ class Journal(Sequence[Exchange]):
         `headers` have lower-case names; `now` is the clock by which the exchange is timed.
         """
         number = next(self._numbers)
-        query = hidden_texts(query, secrets, has_names=True) if query else {}
+        shown = hidden_texts(query, secrets, has_names=True) if query else {}
         kept = kept_of(headers, secrets) if headers else ()
-        record = Record(number, started_at, method, hidden_text(path, secrets), query, dialect, kept, now)
+        record = Record(number, started_at, method, hidden_text(path, secrets), shown, dialect, kept, now)
+        record.is_touched = record.path != path or (bool(query) and shown is not query)
         self._live[number] = record
         with self._lock:
             self._records.append(record)

@@ -32,6 +32,8 @@ HEADERS = (
 )
 Raw = bytes  # under a name that no attribute has
 _GENERATED = ("", "generated", "refused")  # outcomes in which nobody but the server has chosen the words
+# surfaces whose generated answers are made of this request and our own words alone: what it did not hold, they don't
+_OF_THEIR_REQUEST = frozenset({"chat", "completions", "embeddings"})
 _WORDS = frozenset({"surface", "operation", "outcome", "key"})  # facts whose words are the server's own
 
 # what travels from a worker as it is; the rest needs spelling
@@ -109,11 +111,11 @@ class Record:
         """Keep the body of the request; of a form its fields, and of its files no more than tells them apart."""
         if form is None:
             self.body = hidden_bytes(raw, secrets)
-            self.is_touched = self.body is not raw
+            self.is_touched |= self.body is not raw
         else:
             self.is_form = True
             self.body = compact(hidden({"fields": form.fields, "files": _files(form)}, secrets))
-            self.is_touched = HIDDEN.encode() in self.body
+            self.is_touched |= HIDDEN.encode() in self.body
 
     def generated(self, answer: Answer) -> None:
         """Keep what the server would say if no fault acted on it."""
@@ -133,7 +135,7 @@ class Record:
             self.misses = (*self.misses, *answer.misses)
 
     def _hidden(self, frames: tuple[Frame, ...], secrets: Collection[str]) -> tuple[Frame, ...]:
-        if not frames:
+        if not frames or self._is_harmless:
             return frames
         if len(frames) == 1 and not self.streamed:
             data = frames[0].data
@@ -145,6 +147,15 @@ class Record:
         if cleaned is datas:
             return frames
         return tuple(Frame(data, frame.wait_s) for data, frame in zip(cleaned, frames, strict=True))
+
+    @property
+    def _is_harmless(self) -> bool:
+        return (
+            self.outcome == "generated"
+            and not self.is_touched
+            and self.fault is None
+            and self.surface in _OF_THEIR_REQUEST
+        )
 
     def progress(self, frames: int, size: int) -> None:
         """Write down that so many frames have gone out by now, and so many bytes."""

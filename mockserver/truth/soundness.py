@@ -22,7 +22,8 @@ def soundness(sent: bytes, made: bytes | None, *, streamed: bool, is_json: bool)
         return "truncated" if _content(sent, streamed=streamed) else "broken"
     if streamed:
         return _of_stream(sent)
-    return "whole" if not is_json or _is_json(sent) else "broken"
+    wants_json = is_json or (made is not None and _is_json(made))
+    return "whole" if not wants_json or _is_json(sent) else "broken"
 
 
 def _content(sent: bytes, *, streamed: bool) -> bool:
@@ -31,17 +32,21 @@ def _content(sent: bytes, *, streamed: bool) -> bool:
 
 def _of_stream(sent: bytes) -> Soundness:
     events = list(_events(sent))
-    if not events or any(not _is_event(event) for event in events[:-1]):
+    if not events or any(map(_is_error, events)) or not all(map(_is_event, events[:-1])):
         return "broken"
-    return "whole" if _has_ended(events) else "truncated" if _is_event(events[-1]) or len(events) > 1 else "broken"
+    if _has_ended(events):
+        return "whole"
+    return "truncated" if _is_event(events[-1]) or len(events) > 1 else "broken"
 
 
 def _is_event(event: bytes) -> bool:
-    """Whether it is one that carries content: bad frames and errors in mid-stream are none."""
-    if event == b"[DONE]":
-        return True
+    return event == b"[DONE]" or isinstance(_parsed(event), dict)
+
+
+def _is_error(event: bytes) -> bool:
+    """Whether it tells the client that the stream has failed; events of responses carry an `error` that is null."""
     payload = _parsed(event)
-    return isinstance(payload, dict) and not payload.get("error") and payload.get("type") != "error"
+    return bool(_field(payload, "error")) or _field(payload, "type") == "error"
 
 
 def _has_ended(events: Sequence[bytes]) -> bool:

@@ -260,6 +260,34 @@ def test_who_loses_a_row(mockserver: MockServer, http: httpx.Client, step: Any, 
     mockserver.verdict(allow_giving_up=True).check()
 
 
+@pytest.mark.parametrize(
+    "step",
+    [
+        fault.html(),
+        fault.empty_body(),
+        fault.invalid_utf8(),
+        fault.corrupt_gzip(),
+        fault.error_event(),
+        fault.bad_frame(),
+    ],
+    ids=lambda step: step.label,
+)
+def test_what_no_client_can_take_for_an_answer_is_a_lost_row(
+    mockserver: MockServer, http: httpx.Client, step: Any
+) -> None:
+    mockserver.script(step)
+    with suppress(httpx.DecodingError):
+        http.post(CHAT, json=chat(stream=step.label in ("error_event", "bad_frame")))
+    assert rules(mockserver.verdict()) == {"row_lost": "likely"}
+
+
+@pytest.mark.parametrize("step", [fault.crlf(), fault.comments(), fault.duplicate(), fault.drip(interval_s=0)])
+def test_streams_that_come_in_an_odd_way_are_whole(mockserver: MockServer, http: httpx.Client, step: Any) -> None:
+    mockserver.script(step)
+    http.post(CHAT, json=chat(stream=True))
+    mockserver.verdict().check()
+
+
 def test_who_hangs_up_on_silence_and_never_comes_back_loses_a_row(mockserver: MockServer, http: httpx.Client) -> None:
     mockserver.script(fault.hang())
     with pytest.raises(httpx.ReadTimeout):

@@ -7,6 +7,7 @@ from mockserver.truth.rules.case import Attempts, Case, finding, is_final, named
 from mockserver.truth.soundness import text_of
 from mockserver.truth.verdict import Finding
 
+_ENDINGS = {"rst": "was reset", "fin": "was closed in the middle", "garbled": "broke off"}
 _QUOTABLE = 12  # a shorter text may stand in a conversation by chance
 
 
@@ -17,7 +18,9 @@ def truncated_taken_for_whole(case: Case) -> Iterator[Finding]:
         if not _is_piece(last) or case.came_later(last):
             continue
         quoting = _quoting(case, last)
-        how = {"rst": "was reset", "fin": "was closed in the middle"}.get(last.ending, "ended early")
+        how = {"rst": "was reset", "fin": "was closed in the middle", "garbled": "broke off"}.get(
+            last.ending, "ended early"
+        )
         if quoting is not None:
             message = f"an answer that {how} was taken for whole: request {quoting.number} quotes it"
             yield finding("certain", message, [*call, quoting], call)
@@ -30,7 +33,7 @@ def _is_piece(last: Exchange) -> bool:
     """Whether the client has the beginning of an answer, and could have taken that for all."""
     if last.complete or last.client_left or not 200 <= last.status < 300 or last.answered_at is None:
         return False
-    return last.soundness == "truncated" and last.ending in ("whole", "rst", "fin") and last.frames > 0
+    return last.soundness == "truncated" and last.ending in ("whole", "rst", "fin", "garbled") and last.frames > 0
 
 
 def _quoting(case: Case, last: Exchange) -> Exchange | None:
