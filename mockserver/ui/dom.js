@@ -33,7 +33,7 @@ export function table(heads, rows) {
   const numeric = (index) => (heads[index].startsWith("#") ? "number" : null);
   const head = heads.map((text, index) => el("th", { scope: "col", class: numeric(index) }, text.replace(/^#/, "")));
   const body = rows.map((row) => el("tr", {}, row.map((cell, index) => el("td", { class: numeric(index) }, cell))));
-  return el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, head)), el("tbody", {}, body)));
+  return el("div", { class: "scroll", tabindex: 0 }, el("table", {}, el("thead", {}, el("tr", {}, head)), el("tbody", {}, body)));
 }
 
 const COUNTS = new Intl.NumberFormat("en");

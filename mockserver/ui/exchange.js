@@ -11,8 +11,9 @@ export function statusChip(exchange) {
   return el("span", { class: `chip ${kind}` }, String(status));
 }
 
-export function shown(exchange) {
-  return [title(exchange), facts(exchange), misses(exchange), conversation(exchange), timeline(exchange), bodies(exchange)];
+// `memory` is what was chosen within it, and stays so when it is shown anew because more has come.
+export function shown(exchange, memory) {
+  return [title(exchange), facts(exchange), misses(exchange), conversation(exchange), timeline(exchange, memory), bodies(exchange, memory)];
 }
 
 function title(exchange) {
@@ -64,12 +65,12 @@ function conversation(exchange) {
 
 const MOST = 600;
 
-function timeline(exchange) {
+function timeline(exchange, memory) {
   const all = exchange.response?.chunks ?? [];
   if (!all.length || !exchange.stream) return null;
   const chunks = all.slice(0, MOST);
   const readout = el("div", { class: "readout" });
-  const bars = bar(chunks, readout);
+  const bars = bar(chunks, readout, memory);
   const last = chunks.at(-1).at_s;
   const note = all.length > MOST ? `the first ${MOST} of ${counted(all.length)} chunks` : `${counted(all.length)} chunks`;
   return el(
@@ -83,7 +84,7 @@ function timeline(exchange) {
   );
 }
 
-function bar(chunks, readout) {
+function bar(chunks, readout, memory) {
   const largest = Math.max(...chunks.map((chunk) => chunk.size), 1);
   const buttons = chunks.map((chunk, index) => {
     const label = `chunk ${index + 1}, at ${duration(chunk.at_s)}, ${size(chunk.size)}`;
@@ -94,6 +95,7 @@ function bar(chunks, readout) {
   });
   function choose(index) {
     const chunk = chunks[index];
+    memory.chunk = index;
     const before = index ? ` · ${duration(chunk.at_s - chunks[index - 1].at_s)} after the one before` : "";
     buttons.forEach((each, at) => {
       each.setAttribute("aria-selected", String(at === index));
@@ -112,7 +114,7 @@ function bar(chunks, readout) {
     event.preventDefault();
     buttons[Math.min(Math.max(to, 0), buttons.length - 1)].focus();
   });
-  choose(0);
+  choose(Math.min(memory.chunk ?? 0, chunks.length - 1));
   return bars;
 }
 
@@ -125,19 +127,19 @@ function strip(chunks, last) {
   return svg("svg", { class: "strip", viewBox: "0 0 1000 26", preserveAspectRatio: "none", role: "img", "aria-label": "chunks by time" }, base, ticks);
 }
 
-function bodies(exchange) {
+function bodies(exchange, memory) {
   const dropped = exchange.bodies_dropped ? "(forgotten: the journal keeps the newest bodies)" : "(no body)";
   const pair = [
     ["Request", exchange.headers, exchange.request],
     ["Response", exchange.response?.headers ?? {}, exchange.response?.body],
   ];
   return el("section", { class: "pair" }, pair.map(([name, headers, body]) =>
-    el("div", { class: "part" }, el("h3", {}, name), headersOf(headers),
+    el("div", { class: "part" }, el("h3", {}, name), headersOf(name, headers, memory),
       el("pre", { class: "block", tabindex: 0, "aria-label": `${name} body` }, body === null || body === undefined ? dropped : pretty(body))),
   ));
 }
 
-function headersOf(headers) {
+function headersOf(name, headers, memory) {
   const lines = Object.entries(headers).map(([name, value]) => el("code", {}, `${name}: ${value}`));
-  return el("details", {}, el("summary", {}, `${lines.length} headers`), el("div", { class: "headers" }, lines));
+  return el("details", { open: memory[name] === true, ontoggle: (event) => { memory[name] = event.target.open; } }, el("summary", {}, `${lines.length} headers`), el("div", { class: "headers" }, lines));
 }

@@ -11,11 +11,13 @@ export class JournalView {
   constructor(panel, { onSelect }) {
     this.entries = [];
     this.places = new Map();
+    this.rows = new Map();
     this.visible = [];
     this.since = 0;
     this.selected = null;
     this.onSelect = onSelect;
     this.follows = true;
+    this.memory = {};
     this.build(panel);
   }
 
@@ -94,27 +96,40 @@ export class JournalView {
   draw() {
     const first = Math.max(Math.floor(this.list.scrollTop / ROW) - 4, 0);
     const last = Math.min(first + Math.ceil(this.list.clientHeight / ROW) + 8, this.visible.length);
-    replace(this.runway, this.visible.slice(first, last).map((exchange, index) => this.row(exchange, first + index)));
+    const rows = this.visible.slice(first, last).map((exchange, index) => this.kept(exchange, first + index));
+    const isSame = rows.length === this.runway.children.length && rows.every((row, index) => row === this.runway.children[index]);
+    if (!isSame) replace(this.runway, rows);
     const chosen = document.getElementById(`exchange-${this.selected}`);
     if (chosen) this.list.setAttribute("aria-activedescendant", chosen.id);
     else this.list.removeAttribute("aria-activedescendant");
   }
 
-  row(exchange, index) {
+  // Rows stay the same elements as long as they say the same, so that one can be clicked while others change.
+  kept(exchange, index) {
+    const { number } = exchange;
+    const isChosen = number === this.selected;
+    const known = this.rows.get(number);
+    const row = known?.exchange === exchange ? known.row : this.row(exchange);
+    if (this.rows.size > 400) this.rows.clear();
+    this.rows.set(number, { exchange, row });
+    row.style.top = `${index * ROW}px`;
+    for (const [name, value] of [["aria-selected", isChosen], ["aria-setsize", this.visible.length], ["aria-posinset", index + 1]]) row.setAttribute(name, String(value));
+    return row;
+  }
+
+  row(exchange) {
     const took = exchange.ended_at === null ? "…" : duration(exchange.ended_at - exchange.started_at);
     const mishap = exchange.fault ?? (exchange.client_left ? "client left" : exchange.attempt > 1 ? `attempt ${exchange.attempt}` : "");
     const of = [exchange.deployment ?? exchange.model, exchange.stream ? "stream" : null, exchange.dialect].filter(Boolean).join(" · ");
-    const row = el(
+    return el(
       "div",
-      { class: "entry", role: "option", id: `exchange-${exchange.number}`, "data-number": exchange.number, "aria-selected": String(exchange.number === this.selected), "aria-setsize": this.visible.length, "aria-posinset": index + 1 },
+      { class: "entry", role: "option", id: `exchange-${exchange.number}`, "data-number": exchange.number },
       statusChip(exchange),
       el("span", { class: "what" }, exchange.operation ? `${exchange.surface} ${exchange.path.replace(/^\/(openai\/)?(deployments\/[^/]+\/)?(v1\/)?/, "/")}` : `${exchange.method} ${exchange.path}`),
       el("span", { class: "took" }, took),
       el("span", { class: "of" }, `#${exchange.number}${of ? ` · ${of}` : ""}`),
       mishap ? el("span", { class: "mishap" }, mishap) : null,
     );
-    row.style.top = `${index * ROW}px`;
-    return row;
   }
 
   clicked(event) {
@@ -147,6 +162,7 @@ export class JournalView {
   }
 
   async select(number, { opens = true } = {}) {
+    if (number !== this.selected) this.memory = {};
     this.selected = number;
     this.follows = false;
     if (opens) this.root.classList.add("open");
@@ -167,9 +183,11 @@ export class JournalView {
 
   show(exchange) {
     const back = el("button", { type: "button", class: "back", onclick: () => this.close() }, "← all exchanges");
-    const held = this.detail.contains(document.activeElement) && document.activeElement !== this.detail;
-    replace(this.detail, back, shown(exchange));
-    if (held) this.detail.focus();
+    const active = document.activeElement;
+    const holds = this.detail.contains(active) && active !== this.detail;
+    const heldChunk = holds && active.closest(".chunks") !== null;
+    replace(this.detail, back, shown(exchange, this.memory));
+    if (holds) (heldChunk ? this.detail.querySelector(".chunks [tabindex='0']") : this.detail)?.focus();
   }
 
   close() {

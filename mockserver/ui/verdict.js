@@ -75,7 +75,7 @@ export class VerdictView {
     const lost = total.generated_bytes - total.sent_bytes;
     replace(this.ledger,
       el("p", { class: "big" }, `${counted(total.billable_tokens)} tokens billed`),
-      el("p", { class: "hint" }, `${size(total.sent_bytes)} of ${size(total.generated_bytes)} generated went out${lost > 0 ? "; the rest was billed all the same" : ""}`),
+      el("p", { class: "hint" }, `${size(total.generated_bytes)} generated, ${size(total.sent_bytes)} sent${lost > 0 ? "; what was not sent was billed all the same" : ""}`),
       part("model", ledger.by_model), part("surface", ledger.by_surface), part("key", ledger.by_key, (key) => (key ? `${key.slice(0, 8)}…` : "")));
   }
 }
