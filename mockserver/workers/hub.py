@@ -6,14 +6,18 @@ import multiprocessing.connection
 import secrets
 import socket
 import tempfile
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from typing_extensions import override
 
 from mockserver.app import admin_routes
+from mockserver.clock import Clock
 from mockserver.state import State
 from mockserver.tls import TlsFiles
 from mockserver.workers.lines import Line, in_background
@@ -28,12 +32,14 @@ class Hub:
     """`count` worker processes on one listening socket, and what they share."""
 
     def __init__(self, state: State, *, count: int, grace_s: float, tls_files: TlsFiles = None) -> None:
+        self._time = state.clock = _SharedClock(state.settings.now)
+        self._posting = threading.Lock()
         self._state, self._count, self._grace_s, self._tls_files = state, count, grace_s, tls_files
         self._folder = tempfile.TemporaryDirectory(prefix="mockserver-")
         self._key = secrets.token_bytes(32)
         self._board = multiprocessing.get_context("spawn").RawArray("q", 2)
         self._workers: list[BaseProcess] = []
-        self._orders: list[Line] = []
+        self._orders: dict[int, Line] = {}
 
     async def start(self, host: str, port: int) -> int:
         """Begin to serve, and return the port; OSError if it is taken."""
@@ -79,10 +85,11 @@ class Hub:
         }
         for _ in range(2 * self._count):
             connection = lines.accept()
-            if connection.recv() == "asks":
+            purpose = connection.recv()
+            if purpose == "asks":
                 in_background(connection, office, name="mockserver-office")
             else:
-                self._orders.append(Line(connection))
+                self._orders[purpose] = Line(connection)
         lines.close()
 
     async def _answer_admin(self) -> None:
@@ -109,22 +116,23 @@ class Hub:
 
     def collect(self) -> None:
         """Take in what the workers have seen since the last time."""
-        for worker, records in enumerate(self._tell("journal", "drain"), start=1):
+        for worker, records in self._tell("journal", "drain").items():
             self._state.journal.absorb(records, worker=str(worker))
+        self._time.elsewhere = [wake for wake in self._tell("clock", "next_wake").values() if wake is not None]
 
-    def _tell(self, subject: str, method: str, *args: Any) -> list[Any]:
-        answers: list[Any] = []
-        for line in self._orders:
-            try:
-                answers.append(line.ask(subject, method, *args))
-            except (EOFError, OSError):  # it is on its way out, and has handed in what it saw
-                answers.append([])
+    def _tell(self, subject: str, method: str, *args: Any) -> dict[int, Any]:
+        """What each worker answers, by its number; one that is on its way out has handed in what it saw."""
+        answers: dict[int, Any] = {}
+        for number, line in self._orders.items():
+            with suppress(EOFError, OSError):
+                answers[number] = line.ask(subject, method, *args)
         return answers
 
     def _post_up(self) -> None:
         """Say on the board whether it is worth asking for steps and quotas."""
-        self._board[0] = int(bool(self._state.script))
-        self._board[1] = int(self._state.quotas.are_limited)
+        with self._posting:  # or an older look at the script could be posted over a newer one
+            self._board[0] = int(bool(self._state.script))
+            self._board[1] = int(self._state.quotas.are_limited)
 
     async def watch(self) -> None:
         """Return when a worker has ended by itself: WorkerDied."""
@@ -137,7 +145,7 @@ class Hub:
         finally:
             for sentinel in sentinels:
                 loop.remove_reader(sentinel)
-        codes = [process.exitcode for process in self._workers]
+        codes = [await asyncio.to_thread(_exit_code, process) for process in self._workers]
         raise WorkerDied(f"a worker has ended by itself; the exit codes are {codes}")
 
     async def stop(self) -> None:
@@ -157,6 +165,18 @@ class Hub:
             process.kill()
 
 
+class _SharedClock(Clock):
+    """The hub's clock: nobody sleeps here, and `elsewhere` is when answers wake that wait in the workers."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        super().__init__(now)
+        self.elsewhere: list[float] = []
+
+    @override
+    def next_wake(self) -> float | None:
+        return min((wake for wake in self.elsewhere if wake > self.now()), default=None)
+
+
 class _SharedScript:
     """The script, as workers ask for it."""
 
@@ -172,3 +192,8 @@ class _SharedScript:
 
 def _family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _exit_code(process: BaseProcess) -> int | None:
+    process.join(0.1)
+    return process.exitcode

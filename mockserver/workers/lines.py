@@ -68,9 +68,16 @@ def _answered(office: Office, subject: str, method: str, args: tuple[Any, ...], 
         return True, exc
 
 
-def in_background(connection: Connection, office: Office, *, name: str) -> None:
-    """Answer in a thread of its own."""
-    threading.Thread(target=answer, args=(connection, office), name=name, daemon=True).start()
+def in_background(
+    connection: Connection, office: Office, *, name: str, hung_up: Callable[[], None] = lambda: None
+) -> None:
+    """Answer in a thread of its own; `hung_up` is called when the other side has gone."""
+
+    def run() -> None:
+        answer(connection, office)
+        hung_up()
+
+    threading.Thread(target=run, name=name, daemon=True).start()
 
 
 __all__ = ["Line", "Listener", "Office", "Remote", "answer", "in_background"]

@@ -1,9 +1,11 @@
 """A worker: answers requests in a process of its own, and asks the hub for what is shared."""
 
 import asyncio
+import os
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Client
 from typing import Any, cast
@@ -23,6 +25,7 @@ from mockserver.site import Site
 from mockserver.state import Settings, State
 from mockserver.store import Store
 from mockserver.tls import TlsFiles, context_of
+from mockserver.wire import compact
 from mockserver.workers.lines import Line, Remote, in_background
 
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"})
@@ -48,7 +51,8 @@ def work(post: Post, listener: socket.socket, board: Sequence[int]) -> None:
     try:
         run(_serve(post, state, listener))
     finally:
-        line.ask("journal", "absorb", state.journal.drain(), worker=str(post.number))
+        with suppress(EOFError, OSError):  # where the hub is gone, nobody asks any more
+            line.ask("journal", "absorb", state.journal.drain(), worker=str(post.number))
         line.close()
 
 
@@ -61,9 +65,15 @@ def _joined(post: Post, board: Sequence[int]) -> tuple[Line, State]:
     state.store = cast("Store", Remote(line, "store"))
     state.plays = cast("Plays", Remote(line, "plays"))
     told = Client(post.hub, family="AF_UNIX", authkey=post.key)
-    told.send("is told")
-    in_background(told, {"journal": state.journal, "clock": _Follower(state.clock)}, name="mockserver-orders")
+    told.send(post.number)
+    office = {"journal": state.journal, "clock": _Follower(state.clock)}
+    in_background(told, office, name="mockserver-orders", hung_up=_leave)
     return line, state
+
+
+def _leave() -> None:
+    """End this process as if it had been told to: without its hub it is of no use, and holds the port."""
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _call(post: Post, purpose: str) -> Line:
@@ -98,10 +108,21 @@ class Forwarder:
     async def forward(self, request: web.Request) -> web.StreamResponse:
         """What the hub answers."""
         url = f"http://hub{request.raw_path}"
-        async with self._session.request(request.method, url, data=request.content, headers=request.headers) as answer:
-            body = await answer.read()
-        headers = {name: value for name, value in answer.headers.items() if name.lower() not in _HOP_BY_HOP}
-        return web.Response(status=answer.status, body=body, headers=headers)
+        headers = _end_to_end(request.headers)
+        try:
+            async with self._session.request(request.method, url, data=request.content, headers=headers) as answer:
+                body = await answer.read()
+        except (aiohttp.ClientError, OSError) as exc:
+            message = f"the process that answers /__admin cannot be reached: {exc}; is the server coming to its end?"
+            return web.Response(
+                status=503, body=compact({"error": {"message": message}}), content_type="application/json"
+            )
+        return web.Response(status=answer.status, body=body, headers=_end_to_end(answer.headers))
+
+
+def _end_to_end(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers that are not about one connection alone."""
+    return {name: value for name, value in headers.items() if name.lower() not in _HOP_BY_HOP}
 
 
 class SharedScript(Script):
@@ -151,6 +172,10 @@ class _Follower:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+
+    def next_wake(self) -> float | None:
+        """When the first of this worker's waiting answers goes on."""
+        return self._clock.next_wake()
 
     def follow(self, is_virtual: bool, at: float) -> None:  # noqa: FBT001 - it comes over the line as it is
         """Stand where the hub's clock stands, or run with it."""

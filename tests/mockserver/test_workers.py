@@ -5,8 +5,11 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -114,15 +117,81 @@ def test_an_error_of_the_admin_api_comes_through(url: str) -> None:
     assert "did you mean 'rate_limited'" in response.json()["error"]["message"]
 
 
-def test_a_worker_that_dies_ends_the_server(network_allowance: Any) -> None:
-    command = [sys.executable, "-m", "mockserver", "--port", "0", "--workers", "2"]
+def test_an_admin_request_may_come_in_chunks(url: str) -> None:
+    response = httpx.post(f"{url}/__admin/script", content=iter([b'{"steps": ', b"[]}"]))
+    assert response.status_code == 200
+
+
+def test_the_clock_says_when_the_first_answer_in_any_worker_goes_on(url: str) -> None:
+    now = httpx.post(f"{url}/__admin/clock", json={"virtual": True}).json()["now"]
+    steps = [{"fault": "latency", "delay_s": wait_s} for wait_s in (300, 200, 400)]
+    httpx.post(f"{url}/__admin/script", json={"steps": steps}).raise_for_status()
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(ask_many, url, 3)
+        while len(httpx.get(f"{url}/__admin/journal").json()["exchanges"]) < 3:
+            pass
+        assert httpx.get(f"{url}/__admin/clock").json()["next_wake"] == pytest.approx(now + 200, abs=1e-3)
+        httpx.post(f"{url}/__admin/clock", json={"advance_s": 400}).raise_for_status()
+        asking.result(30)
+
+
+def test_streams_under_way_at_the_end_are_judged_once(network_allowance: Any, tmp_path: Path) -> None:
+    script = tmp_path / "slow.yaml"
+    script.write_text("steps: [{reply: one two three four, chunk_delay_s: 0.1, times: forever}]")
+    with served("--workers", "3", "--verdict", "--script", str(script)) as (started, address):
+        network_allowance.allow("127.0.0.1", int(address.rpartition(":")[2]))
+        with ThreadPoolExecutor(1) as pool:
+            asking = pool.submit(ask_many, address, 6, stream=True)
+            while len(httpx.get(f"{address}/__admin/journal").json()["exchanges"]) < 6:
+                pass
+            started.terminate()
+            asking.result(30)
+        said, _ = started.communicate(timeout=20)
+        assert " 6 requests" in said
+
+
+def test_workers_do_not_outlive_their_hub(network_allowance: Any) -> None:
+    with served("--workers", "2") as (started, address):
+        network_allowance.allow("127.0.0.1", int(address.rpartition(":")[2]))
+        workers = children_of(started.pid)
+        started.kill()
+        started.wait(20)
+        deadline = time.monotonic() + 20
+        while any(_lives(worker) for worker in workers):
+            assert time.monotonic() < deadline
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{address}/v1/models")
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return b"spawn_main" in _command_of(pid)
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def served(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server of the test's own, and its address."""
+    command = [sys.executable, "-m", "mockserver", "--port", "0", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
         assert started.stdout is not None
-        assert LISTENING.fullmatch(started.stdout.readline())
+        first = LISTENING.fullmatch(started.stdout.readline())
+        assert first, started.stderr and started.stderr.read()
+        try:
+            yield started, f"http://127.0.0.1:{first[1]}"
+        finally:
+            started.kill()
+
+
+def test_a_worker_that_dies_ends_the_server() -> None:
+    with served("--workers", "2") as (started, _):
         os.kill(children_of(started.pid)[-1], signal.SIGKILL)
         assert started.wait(20) == 2
         assert started.stderr is not None
-        assert "a worker has ended by itself" in started.stderr.read()
+        said = started.stderr.read()
+    assert "a worker has ended by itself" in said
+    assert "-9" in said
 
 
 def children_of(pid: int) -> list[int]:
