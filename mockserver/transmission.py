@@ -4,6 +4,7 @@ import asyncio
 import math
 import socket
 import struct
+import sys
 from collections.abc import Callable
 
 from aiohttp import web
@@ -163,6 +164,7 @@ class _Transmission:
             transport.write(last)
         await _flush(transport)
         if abruptly:
+            await _received(transport)
             _reset(transport)
         else:
             transport.close()
@@ -196,6 +198,33 @@ async def _flush(transport: asyncio.Transport) -> None:
         if transport.is_closing() or not transport.get_write_buffer_size():
             return
         await asyncio.sleep(0.001)
+
+
+async def _received(transport: asyncio.Transport) -> None:
+    """Return when the other side has all that was written, for a reset throws away what is still on its way.
+
+    Under TLS another transport, which nobody can ask, writes the bytes: hence three looks in a row.
+    """
+    raw = transport.get_extra_info("socket")
+    quiet = 0
+    for _ in range(1000):
+        if raw is None or transport.is_closing() or quiet == 3:
+            return
+        quiet = 0 if _unsent(raw) else quiet + 1
+        await asyncio.sleep(0.001)
+
+
+def _unsent(raw: socket.socket) -> int:
+    """Bytes that the kernel has not seen acknowledged; 0 where it does not say, see SIOCOUTQ in tcp(7)."""
+    try:
+        import fcntl
+        import termios
+    except ModuleNotFoundError:  # Windows
+        return 0
+    try:
+        return int.from_bytes(fcntl.ioctl(raw.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    except OSError:
+        return 0
 
 
 def _reset(transport: asyncio.Transport) -> None:

@@ -1,9 +1,11 @@
 """HTTPS, with a certificate of the test's own."""
 
+import re
 import shutil
 import ssl
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import httpx
 import openai
@@ -53,6 +55,29 @@ def test_faults_act_through_it(serve: Serve, certificate: Path) -> None:
         with pytest.raises(httpx.TransportError):
             http.post(server.url + CHAT, json=chat())
         assert "back" in http.post(server.url + CHAT, json=chat()).text
+
+
+def test_before_a_reset_all_frames_go_out(serve: Serve, certificate: Path) -> None:
+    cut = fault.cut(at="done", how="rst", times="forever")
+    server = serve(tls=context_of((str(certificate), None)), script=[cut], seed=1)
+    verify = ssl.create_default_context(cafile=str(certificate))
+    with httpx.Client(verify=verify, headers=auth()) as http:
+        whole = {_until_reset(http, server.url) for _ in range(6)}
+    assert len(whole) == 1
+    assert b'"finish_reason":"stop"' in whole.pop()
+
+
+def _until_reset(http: httpx.Client, url: str) -> bytes:
+    got = b""
+    with pytest.raises(httpx.TransportError), http.stream("POST", url + CHAT, json=long()) as response:
+        for piece in response.iter_raw():
+            got += piece
+    return re.sub(rb'"obfuscation":"[^"]*"', b"", got)
+
+
+def long() -> dict[str, Any]:
+    """A stream of many frames."""
+    return chat(stream=True, n=12)
 
 
 def test_what_is_no_certificate_is_one_line_and_exit_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
