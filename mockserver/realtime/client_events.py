@@ -4,7 +4,6 @@ Client events: https://platform.openai.com/docs/api-reference/realtime-client-ev
 """
 
 import base64
-import binascii
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
@@ -145,7 +144,7 @@ class ClientEvents:
         string("audio", said["audio"])
         try:
             self._audio += len(base64.b64decode(said["audio"], validate=True))
-        except binascii.Error as exc:
+        except ValueError as exc:  # which binascii.Error is, and what letters beyond ASCII raise
             # unverified in wording
             message = "Invalid 'audio'. Expected base64-encoded audio bytes."
             raise problems.error(400, message, param="audio", code="invalid_value") from exc

@@ -241,6 +241,7 @@ async def test_items_go_where_they_are_put_and_go_away(serve: Serve) -> None:
         ({"type": "session.update", "event_id": "mine", "session": 5}, "invalid_type", "session"),
         ({"type": "conversation.item.create", "event_id": "mine", "item": {"type": "x"}}, "invalid_value", "item.type"),
         ({"type": "input_audio_buffer.append", "event_id": "mine", "audio": "?"}, "invalid_value", "audio"),
+        ({"type": "input_audio_buffer.append", "event_id": "mine", "audio": "😀"}, "invalid_value", "audio"),
         ({"type": "response.cancel", "event_id": "mine"}, "response_cancel_not_active", None),
     ],
 )  # fmt: skip

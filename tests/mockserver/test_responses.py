@@ -450,6 +450,11 @@ def test_a_conversation_is_compacted(http: httpx.Client) -> None:
         ({"text": {"format": {"type": "xml"}}}, "text.format.type", "invalid_value"),
         ({"metadata": {"a": 1}}, "metadata.a", "invalid_type"),
         ({"previous_response_id": "resp_none"}, "previous_response_id", "previous_response_not_found"),
+        (
+            {"input": [{"type": "computer_call_output", "call_id": [], "output": "x"}]},
+            "input[0].call_id",
+            "invalid_type",
+        ),
         ({"input": [{"type": "function_call_output", "call_id": "c", "output": "x"}]}, "input", None),
         ({"input": [{"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}]}, "input", None),
         ({"input": [{"type": "reasoning", "id": "rs_1", "summary": []}]}, "input", None),

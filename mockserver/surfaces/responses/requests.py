@@ -80,6 +80,8 @@ def check_item(param: str, value: Any) -> None:
     for name in ("call_id", "name", "arguments"):
         if kind.startswith("function_call") and name in value:
             string(f"{param}.{name}", value[name])
+    if value.get("call_id") is not None:  # of some other items it may be null, of none anything but a text
+        string(f"{param}.call_id", value["call_id"])
 
 
 def _check_part(param: str, value: Any) -> None:
