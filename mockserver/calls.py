@@ -95,4 +95,4 @@ def fingerprint_of(method: str, path: str, body: Any, files: Mapping[str, tuple[
 
 def digest_of(key: str) -> str:
     """What stands for an API key wherever keys are told apart: nothing else of it is kept."""
-    return hashlib.sha256(key.encode()).hexdigest()[:16] if key else ""
+    return hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()[:16] if key else ""

@@ -10,6 +10,8 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.multipart import BodyPartReader
 from multidict import CIMultiDict
 
+from mockserver.wire import readable
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
@@ -38,12 +40,12 @@ async def parse_form(raw: bytes, content_type: str) -> Form:
     fields: dict[str, Any] = {}
     files: dict[str, tuple[Upload, ...]] = {}
     async for part, content in _parts(raw, content_type):
-        name = part.name or ""
+        name = readable(part.name or "")
         if part.filename is None:
             _put(fields, name, content.decode("utf-8"))
         else:
             kind = part.headers.get("content-type", "application/octet-stream")
-            upload = Upload(filename=part.filename, content_type=kind, content=content)
+            upload = Upload(filename=readable(part.filename), content_type=readable(kind), content=content)
             name = name.removesuffix("[]")
             files[name] = (*files.get(name, ()), upload)
     return Form(fields, files)

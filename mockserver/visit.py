@@ -21,7 +21,7 @@ from mockserver.scripting.steps import Moment, Step
 from mockserver.state import State
 from mockserver.surfaces import Operation, Performed, Place, Result, Scripted, Setting
 from mockserver.transmission import BodyTooLarge
-from mockserver.wire import compact, parse_json
+from mockserver.wire import compact, parse_json, readable
 
 _API_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
 _CREDENTIALS = frozenset({"authorization", "api-key", "cookie", "proxy-authorization", "ocp-apim-subscription-key"})
@@ -42,9 +42,14 @@ class Arrival(NamedTuple):
         """The one that aiohttp has read; of a header that came twice the values are joined."""
         headers: dict[str, str] = {}
         for name, value in request.headers.items():
-            name = name.lower()
+            name, value = name.lower(), readable(value)
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        return cls(request.method, request.path, dict(request.query), dict(request.match_info), headers)
+        query, ids = _readable(request.query), _readable(request.match_info)
+        return cls(request.method, readable(request.path), query, ids, headers)
+
+
+def _readable(texts: Mapping[str, str]) -> dict[str, str]:
+    return {readable(name): readable(value) for name, value in texts.items()}
 
 
 @dataclass(slots=True)
@@ -219,7 +224,7 @@ class Visit:
         self._authorise()
         self._check_api_version(place)
         body = self._body(operation)
-        deployment = self.ids.get("deployment")
+        deployment = self._deployment(operation, place, body)
         self.note(deployment=deployment, stream=body.get("stream") in (True, "true"))
         return Call(
             number=self.number,
@@ -239,6 +244,12 @@ class Visit:
             key=digest_of(self.credential),
             content_filter=self.state.settings.content_filter,
         )
+
+    def _deployment(self, operation: Operation, place: Place, body: dict[str, Any]) -> str | None:
+        """The Azure deployment that is asked: the path names it, or under `/openai/v1` the body, as its model."""
+        if place == "azure_v1" and operation.model == "body" and isinstance(body.get("model"), str):
+            return str(body["model"])
+        return self.ids.get("deployment")
 
     def _authorise(self) -> None:
         allowed, key = self.state.settings.api_keys, self.credential

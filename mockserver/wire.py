@@ -9,12 +9,17 @@ import orjson
 DONE = b"data: [DONE]\n\n"
 
 
+def readable(text: str) -> str:
+    """`text` as UTF-8 can carry it: what was no UTF-8 on the wire is marked as such."""
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def pretty(payload: Any) -> bytes:
     """JSON as api.openai.com prints it: two blanks of indent and a newline at the end."""
     try:
         return orjson.dumps(payload, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-    except TypeError:  # a number of more than 64 bits
-        return json.dumps(payload, indent=2, ensure_ascii=False).encode() + b"\n"
+    except TypeError:  # a number of more than 64 bits, or half of a surrogate pair
+        return json.dumps(payload, indent=2, ensure_ascii=False).encode(errors="replace") + b"\n"
 
 
 def compact(payload: Any, *, sort_keys: bool = False) -> bytes:
@@ -22,7 +27,8 @@ def compact(payload: Any, *, sort_keys: bool = False) -> bytes:
     try:
         return orjson.dumps(payload, option=orjson.OPT_SORT_KEYS if sort_keys else None)
     except TypeError:
-        return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), sort_keys=sort_keys).encode()
+        text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"), sort_keys=sort_keys)
+        return text.encode(errors="replace")
 
 
 def event(data: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import socket
 import struct
 import threading
@@ -15,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver import MockServer, fault, reply
-from mockserver.truth.journal import Exchange
 from mockserver.scripting.steps import Step
+from mockserver.truth.journal import Exchange
 from mockserver.wire import parse_json
 from tests.mockserver.asking import AZURE_CHAT, CHAT, chat
 from tests.mockserver.conftest import KEY, Serve
@@ -184,3 +185,26 @@ def test_depth_is_bounded_whatever_the_texts_hold(depth: int, filler: str) -> No
     else:
         with pytest.raises(ValueError, match="nested too deep"):
             parse_json(nested)
+
+
+@pytest.mark.parametrize("name", ["authorization", "api-key", "host", "user-agent", "x-stainless-lang"])
+@pytest.mark.parametrize("path", [CHAT, "/v1/images/generations", "/v1/nowhere"])
+def test_headers_that_are_no_utf8_are_no_failure(mockserver: MockServer, name: str, path: str) -> None:
+    headers = {"Authorization": b"Bearer k", "Host": b"x", name.title(): b"Bearer \xff\xfe"}
+    content = json.dumps(chat()).encode()
+    lines = [b"%s: %s" % (key.encode(), value) for key, value in headers.items()]
+    head = [b"POST " + path.encode() + b" HTTP/1.1", *lines, b"Content-Length: %d" % len(content), b"Connection: close"]
+    answer = talk(mockserver, b"\r\n".join([*head, b"", content]))
+    assert re.match(rb"HTTP/1\.[01] [24]", answer), answer[:200]
+
+
+@pytest.mark.parametrize("path", ["/v1/files", "/v1/nowhere", "/v1/audio/transcriptions"])
+def test_a_forms_names_that_are_no_utf8_are_no_failure(mockserver: MockServer, path: str) -> None:
+    part = (
+        b'--B\r\nContent-Disposition: form-data; name="file"; filename="\xff.txt"\r\nContent-Type: x/\xff\r\n\r\nx\r\n'
+    )
+    body = part + b'--B\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nuser_data\r\n--B--\r\n'
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\nConnection: close\r\n".encode()
+    kind = b"Content-Type: multipart/form-data; boundary=B\r\nContent-Length: %d\r\n\r\n" % len(body)
+    answer = talk(mockserver, head + kind + body)
+    assert re.match(rb"HTTP/1\.[01] [24]", answer), answer[:200]
