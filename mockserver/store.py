@@ -15,10 +15,12 @@ class Kept(NamedTuple):
 class Store:
     """Objects by kind and id, in the order of their making; safe to use from any thread.
 
-    Arguments and results are plain values and copies, so that the store may live in another process.
+    Arguments and results are plain values and copies, so that the store may live in another process. Of each kind the
+    latest `limit` are kept: a run of days does not fill the memory.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, limit: int = 10_000) -> None:
+        self._limit = limit
         self._lock = threading.Lock()
         self._kept: dict[str, dict[str, Kept]] = {}
         self._made: dict[str, int] = {}
@@ -35,6 +37,8 @@ class Store:
             objects = self._kept.setdefault(kind, {})
             known = objects.get(name, Kept({}))
             objects[name] = Kept(copy.deepcopy(value), known.content if content is None else content)
+            if len(objects) > self._limit:
+                del objects[next(iter(objects))]
 
     def update(
         self, kind: str, name: str, expected: dict[str, Any], value: dict[str, Any], content: bytes | None = None

@@ -59,3 +59,12 @@ def test_one_kind_is_forgotten_alone_and_numbers_go_on() -> None:
     store.forget("thing")
     assert (store.all("thing"), store.all("other")) == ([], [{}])
     assert store.number("thing") == 2
+
+
+def test_of_each_kind_the_latest_are_kept() -> None:
+    store = Store(limit=3)
+    for number in range(5):
+        store.put("file", str(number), {"number": number})
+        store.put("batch", "the same", {"number": number})
+    assert [each["number"] for each in store.all("file")] == [2, 3, 4]
+    assert store.all("batch") == [{"number": 4}]
