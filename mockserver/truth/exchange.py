@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from mockserver.surfaces import Spent
 from mockserver.truth.record import HEADERS, Record
-from mockserver.truth.soundness import Soundness
+from mockserver.truth.soundness import Oddity, Soundness
 
 Raw = bytes
 
@@ -18,9 +18,17 @@ _FACTS = (
     *("started_at", "method", "path", "query", "surface", "dialect", "deployment", "model", "key", "stream"),
     *("request_id", "operation", "status", "outcome", "fault", "step", "spent", "frames", "client_left", "misses"),
     *("answered_at", "ended_at", "attempt", "call", "worker", "retry_count", "delivered", "soundness", "complete"),
-    *("ending", "streamed", "fingerprint", "is_form", "response_headers"),
+    *("ending", "streamed", "fingerprint", "is_form", "response_headers", "oddity"),
 )
-_OWN = ("is_form", "streamed", "response_headers", "fingerprint", "misses", "query")  # what JSON shows elsewhere or not
+_OWN = (
+    "is_form",
+    "streamed",
+    "response_headers",
+    "fingerprint",
+    "misses",
+    "query",
+    "oddity",
+)  # what JSON shows elsewhere or not
 
 
 class Chunk(NamedTuple):
@@ -40,8 +48,10 @@ class Exchange:
     of one call from 1, and `call` is the number of the first; `retry_count` is what the client says of it, as the
     official SDKs do. `client_left`: the client was seen to hang up before it had all. `delivered`: all that was planned
     has reached the socket. `ending`: "whole" as HTTP has it, "rst", "fin", "hang" or "headless". `complete`: the client
-    has got a whole answer that is no refusal. `misses` tell why steps of the script left the request alone. Times are
-    seconds of the server's clock; a `status` of 0 means that nothing is decided yet, or that no head was sent.
+    has got a whole answer that is no refusal. `oddity`: "unmarked" where a stream lacks its `[DONE]` and no word,
+    "altered" where it is whole in form but not what was made. `misses` tell why steps of the script left the request
+    alone. Times are seconds of the server's clock; a `status` of 0 means that nothing is decided yet, or that no head
+    was sent.
     """
 
     number: int
@@ -76,6 +86,7 @@ class Exchange:
     delivered: bool = False
     soundness: Soundness = "broken"
     complete: bool = False
+    oddity: Oddity = ""
     ending: str = ""
     streamed: bool = False
     is_form: bool = False

@@ -16,7 +16,7 @@ from mockserver.answers import Answer, Frame
 from mockserver.forms import Form
 from mockserver.surfaces import Spent
 from mockserver.truth.hiding import HIDDEN, hidden, hidden_bytes, hidden_frames, hidden_text, hidden_texts
-from mockserver.truth.soundness import Soundness, soundness
+from mockserver.truth.soundness import Oddity, Soundness, oddity, soundness
 from mockserver.wire import compact
 
 # the request headers that are kept
@@ -96,6 +96,7 @@ class Record:
     counted: tuple[int, int, int] | None = None
     digest: str = ""
     sound: Soundness | None = None
+    odd: Oddity | None = None
 
     def write(self, facts: Mapping[str, Any], secrets: Collection[str] = ()) -> None:
         """Write down what is known now."""
@@ -213,6 +214,15 @@ class Record:
         return soundness(self.sent, _joined(self.made), streamed=self.streamed, is_json=is_json)
 
     @property
+    def oddity(self) -> Oddity:
+        """What a client may overlook in a stream that has come to its end."""
+        if self.odd is not None:
+            return self.odd
+        if not self.streamed or not self.made or self.planned is self.made or not self.delivered:
+            return ""
+        return oddity(self.sent, _joined(self.made) or b"")
+
+    @property
     def sent(self) -> Raw:
         """What has been sent of the body, as far as the frames went."""
         return _joined(self.planned[: self.frames]) or b""
@@ -249,7 +259,7 @@ class Record:
                 self._strip()
 
     def _strip(self) -> None:
-        self.counted, self.sound, _ = self.totals, self.soundness, self.fingerprint
+        self.counted, self.sound, self.odd, _ = self.totals, self.soundness, self.oddity, self.fingerprint
         self.body, self.planned, self.made = b"", (), ()
 
     def as_plain(self) -> dict[str, Any]:
@@ -264,6 +274,7 @@ class Record:
             "planned": [frame.data.decode("latin-1") for frame in self.planned],
             "counted": self.totals,
             "sound": self.soundness if self.ended_at is not None else None,
+            "odd": self.oddity if self.ended_at is not None else None,
             "is_bare": self.is_bare,
             "digest": self.fingerprint if self.answered_at is not None else "",
         }
@@ -278,7 +289,8 @@ class Record:
         self.body = plain["body"].encode("latin-1")
         self.planned = tuple(Frame(data.encode("latin-1")) for data in plain["planned"])
         self.counted = tuple(plain["counted"])
-        self.sound, self.is_bare, self.digest = plain["sound"], plain["is_bare"], plain["digest"]
+        self.sound, self.odd = plain["sound"], plain["odd"]
+        self.is_bare, self.digest = plain["is_bare"], plain["digest"]
 
 
 _SEEN: dict[tuple[str | None, ...], tuple[str, ...]] = {}  # headers that come again and again, kept once

@@ -10,20 +10,70 @@ from typing import Any, Literal
 
 # whole: all of it · truncated: its beginning · broken: nothing that a client could take for an answer
 Soundness = Literal["whole", "truncated", "broken"]
+# unmarked: a stream that lacks its end mark and no word · altered: whole in form, but with other events than were made
+Oddity = Literal["", "unmarked", "altered"]
 
+# where bodies hold what was asked for: chat and completions, responses, lists of vectors and pictures, …
+_CONTENT_FIELDS = ("choices", "output", "data", "results", "text")
 _LAST_EVENTS = (".completed", ".incomplete", ".failed", ".done")
 
 
 def soundness(sent: bytes, made: bytes | None, *, streamed: bool, is_json: bool) -> Soundness:
-    """How what was sent is to be taken; `made` is the answer before any fault acted on it, where that is known."""
+    """How what was sent is to be taken; `made` is the answer before any fault acted on it, where that is known.
+
+    `is_json` is what the headers said of what was sent: where `made` is known, that tells what should have come.
+    """
     if made is not None and sent == made:
         return "whole"
     if made is not None and made.startswith(sent):
         return "truncated" if _content(sent, streamed=streamed) else "broken"
     if streamed:
+        return "broken" if made is not None and _is_hollow(sent, made) else _of_stream(sent)
+    return _of_body(sent, made, is_json=is_json)
+
+
+def _of_body(sent: bytes, made: bytes | None, *, is_json: bool) -> Soundness:
+    if made is None:
+        return "whole" if not is_json or _is_json(sent) else "broken"
+    if _is_stream(made) and not is_json:
         return _of_stream(sent)
-    wants_json = is_json or (made is not None and _is_json(made))
-    return "whole" if not wants_json or _is_json(sent) else "broken"
+    if not _is_json(sent):  # nor is it what was made
+        return "broken"
+    return "broken" if _lacks(_parsed(sent), _parsed(made)) else "whole"
+
+
+def _is_stream(data: bytes) -> bool:
+    return data.startswith((b"data:", b"event:", b":"))
+
+
+def _lacks(sent: Any, made: Any) -> bool:
+    """Whether a body has nothing where the one that was made holds what was asked for."""
+    return any(_field(made, name) and not _field(sent, name) for name in _CONTENT_FIELDS)
+
+
+def _is_hollow(sent: bytes, made: bytes) -> bool:
+    """Whether no event has choices any more, though some that were made had."""
+    return _has_choices(made) and not _has_choices(sent)
+
+
+def _has_choices(data: bytes) -> bool:
+    return any(_field(_parsed(event), "choices") for event in _events(data))
+
+
+def oddity(sent: bytes, made: bytes) -> Oddity:
+    """What a client may overlook in a stream that ended as HTTP has it; comments and line ends are no matter."""
+    got, whole = list(_events(sent)), list(_events(made))
+    if got == whole:
+        return ""
+    rest = whole[len(got) :]
+    if got and got == whole[: len(got)] and rest[-1] == b"[DONE]" and not any(map(_says_something, rest)):
+        return "unmarked"
+    return "altered" if _of_stream(sent) == "whole" else ""
+
+
+def _says_something(event: bytes) -> bool:
+    """Whether an event is more than an end mark or a bill."""
+    return event != b"[DONE]" and _field(_parsed(event), "choices") != []
 
 
 def _content(sent: bytes, *, streamed: bool) -> bool:

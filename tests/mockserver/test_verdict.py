@@ -281,11 +281,95 @@ def test_what_no_client_can_take_for_an_answer_is_a_lost_row(
     assert rules(mockserver.verdict()) == {"row_lost": "likely"}
 
 
-@pytest.mark.parametrize("step", [fault.crlf(), fault.comments(), fault.duplicate(), fault.drip(interval_s=0)])
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+@pytest.mark.parametrize(
+    "step",
+    [fault.html(), fault.missing_field(field="choices"), fault.null_field(field="choices")],
+    ids=lambda step: step.label,
+)
+def test_an_answer_that_has_nothing_of_what_was_made_is_a_lost_row(
+    mockserver: MockServer, http: httpx.Client, step: Any, stream: bool
+) -> None:
+    mockserver.script(step)
+    http.post(CHAT, json=chat(stream=stream))
+    assert mockserver.journal[0].soundness == "broken"
+    assert rules(mockserver.verdict()) == {"row_lost": "likely"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        (EMBEDDINGS, {"model": "text-embedding-3-small", "input": "otters"}, "data"),
+        ("/v1/responses", {"model": "gpt-4o", "input": "otters"}, "output"),
+        ("/v1/moderations", {"input": "otters"}, "results"),
+    ],
+)
+def test_every_surface_has_a_field_without_which_nothing_is_answered(
+    mockserver: MockServer, http: httpx.Client, path: str, body: Any, field: str
+) -> None:
+    mockserver.script(fault.missing_field(field=field), fault.missing_field(field="model"))
+    for _ in range(2):
+        http.post(path, json=body)
+    assert [each.soundness for each in mockserver.journal] == ["broken", "whole"]
+
+
+@pytest.mark.parametrize("body", [{"choices": ["odd"]}, None])
+def test_a_body_that_the_script_has_chosen_is_judged_by_itself(
+    mockserver: MockServer, http: httpx.Client, body: Any
+) -> None:
+    mockserver.script(reply(json=body), reply(json=body))
+    for stream in (False, True):
+        http.post(CHAT, json=chat(stream=stream))
+    assert [each.complete for each in mockserver.journal] == [body is not None] * 2
+
+
+@pytest.mark.parametrize("step", [fault.crlf(), fault.comments(), fault.drip(interval_s=0)])
 def test_streams_that_come_in_an_odd_way_are_whole(mockserver: MockServer, http: httpx.Client, step: Any) -> None:
     mockserver.script(step)
     http.post(CHAT, json=chat(stream=True))
-    mockserver.verdict().check()
+    assert mockserver.verdict().check().notes == ()
+
+
+@pytest.mark.parametrize("step", [fault.duplicate(), fault.drop(), fault.reorder()], ids=lambda step: step.label)
+@pytest.mark.parametrize(
+    ("path", "body"), [(CHAT, chat(stream=True)), ("/v1/responses", {"model": "gpt-4o", "input": "x", "stream": True})]
+)
+def test_a_stream_that_is_not_what_was_generated_is_noted(
+    mockserver: MockServer, http: httpx.Client, step: Any, path: str, body: Any
+) -> None:
+    mockserver.script(step)
+    http.post(path, json=body)
+    (note,) = mockserver.verdict(rows=1).check().notes
+    assert f"it is not what was generated ({step.label})" in note.message
+    http.post(path, json={**body, "user": "another"})
+    assert len(mockserver.verdict().notes) == 1
+
+
+@pytest.mark.parametrize(
+    "step",
+    [fault.no_done(), fault.cut(at="done", how="eof"), fault.cut(at="usage", how="eof")],
+    ids=["no_done", "done", "usage"],
+)
+def test_who_has_every_word_and_the_finish_reason_has_lost_nothing(
+    mockserver: MockServer, http: httpx.Client, step: Any
+) -> None:
+    body = chat(stream=True, stream_options={"include_usage": True})
+    mockserver.script(step)
+    http.post(CHAT, json=body)
+    verdict = mockserver.verdict(rows=1).check()
+    assert [(note.rule, note.exchanges) for note in verdict.notes] == [("truncated_taken_for_whole", (1,))]
+    assert "without its [DONE]" in verdict.notes[0].message
+    http.post(CHAT, json=body)  # to ask again is no fault either
+    mockserver.verdict(rows=1).check()
+
+
+def test_without_the_finish_reason_of_every_choice_a_stream_is_a_piece(
+    mockserver: MockServer, http: httpx.Client
+) -> None:
+    mockserver.script(fault.cut(at="finish", how="eof"))
+    http.post(CHAT, json=chat(stream=True, n=2))
+    assert rules(mockserver.verdict()) == {"truncated_taken_for_whole": "likely"}
+    assert "1 row was to be answered, and 0 were" in str(mockserver.verdict(rows=1))
 
 
 def test_who_hangs_up_on_silence_and_never_comes_back_loses_a_row(mockserver: MockServer, http: httpx.Client) -> None:

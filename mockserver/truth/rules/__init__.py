@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from mockserver.truth.rules.case import Case
-from mockserver.truth.rules.losses import row_lost, truncated_taken_for_whole
+from mockserver.truth.rules.losses import notes_of_streams, row_lost, truncated_taken_for_whole
 from mockserver.truth.rules.repetitions import billed_twice, notes_of_bills, row_duplicated
 from mockserver.truth.rules.retries import non_retryable_retried, retry_after_ignored, storm
 from mockserver.truth.verdict import Finding
@@ -55,6 +55,7 @@ RULES = {
             "The last that the client got is the beginning of an answer, and it did not ask again.",
             "a stream is whole when its finish reason and [DONE] have come: raise an error, or ask again, if not",
             truncated_taken_for_whole,
+            notes_of_streams,
         ),
         Rule(
             "row_lost",

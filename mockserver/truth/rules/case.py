@@ -43,11 +43,11 @@ class Case:
 
     @cached_property
     def answered(self) -> dict[str, list[Exchange]]:
-        """The whole answers by what was asked, however it was asked."""
+        """The answers that have every word, by what was asked, however it was asked."""
         answered: dict[str, list[Exchange]] = {}
         for call in self.rows:
             for each in call:
-                if each.complete:
+                if has_all(each):
                     answered.setdefault(content(each), []).append(each)
         return answered
 
@@ -87,9 +87,18 @@ def is_final(each: Exchange) -> bool:
     return each.status in FINAL or spent or (each.status >= 400 and verdict_of_server == "false")
 
 
+def has_all(each: Exchange) -> bool:
+    """Whether a client has every word and the reason why it ends, be it that the mark of the end is missing."""
+    return each.complete or (200 <= each.status < 300 and each.delivered and each.oddity == "unmarked")
+
+
 def whole_rows(case: Case) -> Attempts:
-    """Every whole answer to a row."""
-    return [each for call in case.rows for each in call if each.complete]
+    """Every whole answer to a row; where a call has none, the last that lacks nothing but the mark of its end."""
+    return [each for call in case.rows for each in _whole(call)]
+
+
+def _whole(call: Attempts) -> Attempts:
+    return [each for each in call if each.complete] or [each for each in call if has_all(each)][-1:]
 
 
 def named(case: Case, names: Iterable[str]) -> dict[str, Attempts]:
@@ -135,3 +144,8 @@ def unique(pairs: Iterable[tuple[Exchange, Exchange]]) -> list[Exchange]:
 def in_words(seconds: float) -> str:
     """Seconds in words."""
     return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"
+
+
+def rows_in_words(rows: int) -> str:
+    """How many rows there should be, up to the verb."""
+    return "1 row was" if rows == 1 else f"{rows} rows were"

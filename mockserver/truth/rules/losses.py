@@ -3,7 +3,17 @@
 from collections.abc import Iterator, Sequence
 
 from mockserver.truth.exchange import Exchange
-from mockserver.truth.rules.case import Attempts, Case, finding, is_final, named, texts, whole_rows
+from mockserver.truth.rules.case import (
+    Attempts,
+    Case,
+    finding,
+    has_all,
+    is_final,
+    named,
+    rows_in_words,
+    texts,
+    whole_rows,
+)
 from mockserver.truth.soundness import text_of
 from mockserver.truth.verdict import Finding
 
@@ -29,9 +39,21 @@ def truncated_taken_for_whole(case: Case) -> Iterator[Finding]:
             yield finding("likely", f"{message}; whether an error was reported cannot be seen", call, call)
 
 
+def notes_of_streams(case: Case) -> Iterator[Finding]:
+    """Streams whose flaw a client may overlook: it cannot be seen whether it did."""
+    for call in case.rows:
+        last = call[-1]
+        if last.oddity == "unmarked" and has_all(last):
+            message = "a stream came without its [DONE], though with every word and its finish reason"
+            yield finding("certain", message, [last], call)
+        elif last.oddity == "altered" and last.complete:
+            message = f"a stream came whole in form, but it is not what was generated ({last.fault})"
+            yield finding("certain", f"{message}; whether that was noticed cannot be seen", [last], call)
+
+
 def _is_piece(last: Exchange) -> bool:
     """Whether the client has the beginning of an answer, and could have taken that for all."""
-    if last.complete or last.client_left or not 200 <= last.status < 300 or last.answered_at is None:
+    if has_all(last) or last.client_left or not 200 <= last.status < 300 or last.answered_at is None:
         return False
     return last.soundness == "truncated" and last.ending in ("whole", "rst", "fin", "garbled") and last.frames > 0
 
@@ -64,14 +86,14 @@ def row_lost(case: Case) -> Iterator[Finding]:
     if isinstance(rows, tuple):
         yield from _rows_by_name(case, rows)
     elif rows is not None and (whole := len(whole_rows(case))) < rows:
-        yield finding("certain", f"{rows} rows were to be answered, and {whole} were", [])
+        yield finding("certain", f"{rows_in_words(rows)} to be answered, and {whole} were", [])
     if not case.measure.allow_giving_up:
         yield from filter(None, (_given_up(case, call) for call in case.rows))
 
 
 def _given_up(case: Case, call: Attempts) -> Finding | None:
     last = call[-1]
-    if any(each.complete for each in call) or not _has_failed(last) or _is_piece(last) or case.came_later(last):
+    if any(map(has_all, call)) or not _has_failed(last) or _is_piece(last) or case.came_later(last):
         return None
     tries = "1 attempt" if len(call) == 1 else f"{len(call)} attempts"
     message = f"no whole answer after {tries}, the last with {_end(last)}{_went_on(case, last)}"

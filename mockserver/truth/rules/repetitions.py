@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterator, Sequence
 
-from mockserver.truth.rules.case import Attempts, Case, finding, named, whole_rows
+from mockserver.truth.rules.case import Attempts, Case, finding, named, rows_in_words, whole_rows
 from mockserver.truth.verdict import Finding
 
 
@@ -33,7 +33,7 @@ def _too_many(case: Case, rows: int) -> Iterator[Finding]:
     whole = whole_rows(case)
     if len(whole) > rows:
         repeated = itertools.chain(*map(_first_answers, _repeated(case)))
-        yield finding("certain", f"{rows} rows were to be answered, and {len(whole)} were", repeated)
+        yield finding("certain", f"{rows_in_words(rows)} to be answered, and {len(whole)} were", repeated)
 
 
 def _repetition(calls: list[Attempts]) -> Finding:
