@@ -31,9 +31,9 @@ class Condition:
     """What a request must be like; what is None or empty may be anything.
 
     `path`, `model` and `deployment` may hold `*` and `?`. `key` is an API key, of which only the digest is kept.
-    `header` maps names to values, `body` paths such as `messages[-1].content` to JSON values. `nth` is the number of
-    the one call, of those that are like the rest, that is meant; `after_s` and `before_s` bound the time since the
-    script began; `state` is one that an earlier step's `then` has set.
+    `header` maps names, none of a credential, to values, `body` paths such as `messages[-1].content` to JSON values.
+    `nth` is the number of the one call, of those that are like the rest, that is meant; `after_s` and `before_s` bound
+    the time since the script began; `state` is one that an earlier step's `then` has set.
     """
 
     surface: str | None = None
@@ -115,6 +115,7 @@ def condition_of(given: Mapping[str, Any]) -> Condition:
         if name not in CONDITIONS:
             raise BadOption(str(name), f"unknown condition {name!r}; {suggestion(name, CONDITIONS)}")
     check(_annotated, {name: value for name, value in given.items() if value is not None})
+    _demand_kept(given.get("header") or {})
     values: dict[str, Any] = {
         name: dict(value) if isinstance(value, Mapping) else value for name, value in given.items()
     }
@@ -122,6 +123,17 @@ def condition_of(given: Mapping[str, Any]) -> Condition:
         digest = values["key"].removeprefix(_DIGEST)
         values["key"] = digest if values["key"].startswith(_DIGEST) else digest_of(values["key"])
     return Condition(**{name: value for name, value in values.items() if value is not None})
+
+
+# of calls these are never kept (see `Call.headers`), so that a condition on one would wait for ever
+_CREDENTIALS = ("authorization", "api-key", "ocp-apim-subscription-key", "cookie", "proxy-authorization")
+
+
+def _demand_kept(header: Mapping[str, str]) -> None:
+    for name in header:
+        if name.lower() in _CREDENTIALS:
+            advice = "; use `key` for the API key" if name.lower() in _CREDENTIALS[:3] else "; leave it out"
+            raise BadOption("header", f"header names {name!r}, which is never looked at as it is a credential{advice}")
 
 
 CONDITIONS = tuple(each.name for each in fields(Condition))

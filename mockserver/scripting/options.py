@@ -120,7 +120,7 @@ def in_words(hint: Any) -> list[str]:
     """What `hint` allows, one by one; that an option may be left out goes without saying."""
     kind = typing.get_origin(hint)
     if kind is Annotated:
-        return [rule.takes for rule in typing.get_args(hint)[1:]]
+        return [" and ".join(rule.takes for rule in typing.get_args(hint)[1:])]
     if kind in (Union, types.UnionType):
         return [words for each in typing.get_args(hint) for words in in_words(each)]
     if kind is Literal:

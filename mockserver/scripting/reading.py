@@ -131,6 +131,9 @@ class _Reader:
             step = self.reply(data["reply"], rest, path, bent="fault" in data) & step
         elif rest:
             self.check_keys(rest, (), path)
+        elif not step.faults:
+            message = "the step does nothing: `faults` is empty, and there is no `reply:`; list a fault or leave it out"
+            raise self.error((*path, "faults"), message)
         return self.given(step, data, path)
 
     def faults(self, data: dict[str, Any], rest: dict[str, Any], path: Path_) -> tuple[Step, dict[str, Any]]:

@@ -147,6 +147,9 @@ def test_a_reply_that_could_not_be_sent_is_refused(wrong: Any, message: str) -> 
         ({"stream": "yes"}, "stream is 'yes'; it takes true or false"),
         ({"header": {"x": 5}}, "header is {'x': 5}; it takes a mapping of names to texts"),
         ({"body": {"user": math.nan}}, "it takes a mapping of paths to values"),
+        ({"header": {"Authorization": "Bearer x"}}, "header names 'Authorization', .* a credential; use `key`"),
+        ({"header": {"api-key": "x"}}, "header names 'api-key', .* a credential; use `key`"),
+        ({"header": {"cookie": "x"}}, "header names 'cookie', .* a credential; leave it out"),
     ],
 )
 def test_a_condition_that_could_not_be_met_is_refused(wrong: Any, message: str) -> None:
@@ -265,6 +268,10 @@ def test_a_server_takes_a_file(tmp_path: Path, serve: Serve) -> None:
         ("steps:\n- reply: x\n  fault: cut\n  hw: eof", "s.yaml:4: unknown key 'hw'; "),
         ("steps:\n- faults: [{fault: cut}, {fault: cutt}]", "s.yaml:2: unknown fault 'cutt'; did you mean 'cut'?"),
         ("steps:\n- faults:\n  - fault: cut\n    at: end", "s.yaml:4: at is 'end'; it takes"),
+        (
+            "steps:\n- times: 2\n  faults: []",
+            "s.yaml:3: the step does nothing: `faults` is empty, and there is no `reply",
+        ),
         ("steps:\n- faults: cut", "s.yaml:2: faults is 'cut'; it takes a list"),
         ("steps:\n- faults: [cut]", "s.yaml:2: an entry of `faults` is a mapping with `fault:`, not 'cut'"),
         ("steps:\n- fault: cut\n  at: {frame: .inf}", "s.yaml:3: at is {'frame': inf}; it takes"),
