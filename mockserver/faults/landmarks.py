@@ -49,15 +49,28 @@ def found(frames: Sequence[Frame], at: Any) -> Spot | None:
     return None
 
 
+# the surfaces whose streams have them; pictures and speech come as base64, where no letter takes several bytes
+_ONLY_ON = {
+    "finish": (("chat", "completions", "responses"), "no finish reason"),
+    "done": (("chat", "completions"), "no [DONE]"),
+    "tool_argument": (("chat", "responses"), "no tool calls"),
+    "utf8": (("chat", "completions", "responses", "audio"), "no letters of several bytes"),
+}
+
+
 def never_there(at: Any, call: Call) -> str:
     """Why no stream that answers `call` has the place `at`; empty if one may have it."""
     if at == "usage" and call.surface in ("chat", "completions"):
         options = call.body.get("stream_options")
         if not isinstance(options, dict) or options.get("include_usage") is not True:
             return "its place is 'usage', and the request does not ask for usage (stream_options.include_usage)"
-    if at == "done" and call.surface not in ("chat", "completions"):
-        return f"its place is 'done', and streams of {call.surface} have no [DONE]"
-    return ""
+    surfaces, lack = _ONLY_ON.get(at, ((), "")) if isinstance(at, str) else ((), "")
+    is_there = call.surface in surfaces and (at != "utf8" or call.operation != "speech")
+    return f"its place is {at!r}, and streams of {_streaming(call)} have {lack}" if lack and not is_there else ""
+
+
+def _streaming(call: Call) -> str:
+    return call.operation if call.surface == "audio" else call.surface
 
 
 def payload(data: bytes) -> Any:

@@ -16,6 +16,7 @@ from mockserver.scripting.steps import OF_EVERY_STEP, Action, Moment, Step
 
 Effect = Callable[[Moment], Answer]
 ActsOn = Literal["response", "stream", "connection"]
+Unfit = Callable[[Call], str]
 
 
 class NothingToActOn(Exception):
@@ -26,7 +27,8 @@ class NothingToActOn(Exception):
 class Kind:
     """One named misbehaviour: where it acts, the function that makes its effect from options, and what makes steps.
 
-    One that `replaces` answers in place of the reply, whatever that would have been.
+    One that `replaces` answers in place of the reply, whatever that would have been. `place` is the landmark that one
+    without `at` acts on; `unfit` tells why it can do nothing for a call.
     """
 
     name: str
@@ -34,6 +36,13 @@ class Kind:
     make: Callable[..., Effect]
     step: Callable[..., Step]
     replaces: bool = False
+    place: str | None = None
+    unfit: Unfit | None = None
+
+    def place_of(self, options: Mapping[str, Any]) -> Any:
+        """Where in a stream it acts with these options, None if it has no place."""
+        at = inspect.signature(self.make).parameters.get("at")
+        return self.place if at is None else options.get("at", at.default)
 
     @property
     def description(self) -> str:
@@ -69,11 +78,12 @@ class Fault(Action):
 
     @override
     def misfit(self, call: Call) -> str:
-        if self._kind.acts_on != "stream":
-            return ""
+        kind = self._kind
+        if kind.acts_on != "stream":
+            return kind.unfit(call) if kind.unfit else ""
         if not call.stream:
             return f"{self.name} acts on streams, and the request asks for none"
-        return never_there(self.options.get("at"), call)
+        return never_there(kind.place_of(self.options), call)
 
     @override
     def answer(self, moment: Moment) -> Answer:
@@ -88,11 +98,14 @@ class Fault(Action):
         return {"fault": self.name, **self.options}
 
 
-def register(acts_on: ActsOn, *, replaces: bool = False) -> Callable[[Callable[..., Effect]], Callable[..., Step]]:
+def register(
+    acts_on: ActsOn, *, replaces: bool = False, place: str | None = None, unfit: Unfit | None = None
+) -> Callable[[Callable[..., Effect]], Callable[..., Step]]:
     """Turn a function from options to an effect into a maker of steps, known by its name.
 
     The annotations of the options say what they take: see `mockserver.scripting.options`. The maker takes the keys of
-    every step besides. One that `replaces` answers by itself and never looks at `moment.inner`.
+    every step besides. One that `replaces` answers by itself and never looks at `moment.inner`. One of streams that
+    takes no `at` may name the `place` that it acts on. Calls for which `unfit` gives a reason are left alone.
     """
 
     def decorate(make: Callable[..., Effect]) -> Callable[..., Step]:
@@ -106,7 +119,7 @@ def register(acts_on: ActsOn, *, replaces: bool = False) -> Callable[[Callable[.
             make(**given)
             return Step(faults=(Fault(name, copied(given)),)).given(**every)
 
-        REGISTRY[name] = Kind(name, acts_on, make, step, replaces)
+        REGISTRY[name] = Kind(name, acts_on, make, step, replaces, place, unfit)
         return step
 
     return decorate

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from mockserver import problems
 from mockserver.answers import Answer
+from mockserver.calls import Call
 from mockserver.faults.registry import Effect, register
 from mockserver.faults.statuses import refusal_of
 from mockserver.generating.dice import Dice
@@ -63,10 +64,22 @@ def insufficient_quota() -> Effect:
     return effect
 
 
-@register("response", replaces=True)
+_FILTERED = ("chat", "completions", "responses", "realtime")  # what puts the filter's word into a reply on OpenAI
+
+
+def _unfiltered(call: Call) -> str:
+    """Why no filter looks at what a call asks; on Azure pictures are filtered too, see `surfaces.images`."""
+    surfaces = (*_FILTERED, "images") if call.dialect == "azure" else _FILTERED
+    if call.surface in surfaces and (call.method == "POST" or call.surface == "realtime"):
+        return ""
+    return f"content_filtered acts on {', '.join(surfaces)} only, and this is {call.method} {call.path}"
+
+
+@register("response", replaces=True, unfit=_unfiltered)
 def content_filtered(*, category: Category = "violence", severity: Severity = "medium") -> Effect:
     """A prompt that the filter stops: on Azure a 400, on OpenAI a reply that ends with `content_filter`.
 
+    Requests for which there is no filter, such as those for embeddings or speech, are left alone.
     `category` and `severity` are what Azure says of it.
     """
 

@@ -180,7 +180,7 @@ def no_data(*, at: At = _THIRD) -> Effect:
     return effect
 
 
-@register("stream")
+@register("stream", place="done")
 def no_done() -> Effect:
     """The stream ends without its `[DONE]`, as filtered streams of Azure were seen to end."""
 
@@ -204,7 +204,7 @@ def crlf() -> Effect:
     return effect
 
 
-@register("stream")
+@register("stream", place="utf8")
 def split_utf8(*, interval_s: Seconds = 0.01) -> Effect:
     """Every letter of several bytes comes in two pieces, `interval_s` apart."""
 

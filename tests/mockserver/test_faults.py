@@ -257,7 +257,7 @@ def test_a_new_fault_is_one_function(mockserver: MockServer, http: httpx.Client)
         (lambda: fault.cut(at={"frame": 1, "bite": 1}), "at is {'frame': 1, 'bite': 1}; it takes"),
         (lambda: fault.cut(at="end"), "one of 'finish', 'usage', 'done', 'utf8', 'tool_argument'"),
         (lambda: fault.cut(at=None), "at is None; it takes"),
-        (lambda: fault.wrong_content_length(delta=0), "delta is 0; it takes a whole number from -1000000 to 1000000"),
+        (lambda: fault.wrong_content_length(delta=0), "a whole number from -1000000 to 1000000 and not 0"),
         (lambda: fault.wrong_content_length(delta=1.5), "delta is 1.5; it takes a whole number"),
         (lambda: fault.missing_field(field="."), "field is '.'; it takes a dotted path"),
         (lambda: fault.latency(delay_s=math.inf), "delay_s is inf; it takes seconds from 0 to 86400"),
@@ -279,7 +279,41 @@ def test_an_unknown_fault_names_the_known_ones() -> None:
         fault.nonsense  # noqa: B018
 
 
-def test_each_fault_befalls_every_surface(serve: Serve) -> None:
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", EMBEDDINGS, {"model": "text-embedding-3-small", "input": "x"}),
+        (
+            "POST",
+            "/v1/images/generations",
+            {"model": "gpt-image-1", "prompt": "x", "size": "1024x1024", "stream": True},
+        ),
+        ("POST", "/v1/audio/speech", {"model": "gpt-4o-mini-tts", "input": "x", "voice": "alloy"}),
+        ("GET", "/v1/models", None),
+    ],
+)
+def test_the_filter_leaves_alone_what_it_does_not_look_at(
+    mockserver: MockServer, http: httpx.Client, method: str, path: str, body: Any
+) -> None:
+    mockserver.script(fault.content_filtered())
+    assert http.request(method, path, json=body).status_code == 200
+    assert len(mockserver.script_left) == 1
+    assert (
+        f"content_filtered acts on chat, completions, responses, realtime only, and this is {method} {path}"
+        in (mockserver.journal[0].misses[0])
+    )
+
+
+@pytest.mark.parametrize("path", [CHAT, AZURE_CHAT])
+def test_the_filter_of_azure_looks_at_pictures_too(mockserver: MockServer, http: httpx.Client, path: str) -> None:
+    mockserver.script(fault.content_filtered().times(2))
+    picture = {"model": "gpt-image-1", "prompt": "x", "size": "1024x1024"}
+    assert http.post("/openai/v1/images/generations", json=picture).status_code == 400
+    assert http.post(path, json=chat()).status_code in (200, 400)
+    assert mockserver.script_left == []
+
+
+def test_refusals_and_broken_bodies_befall_every_surface(serve: Serve) -> None:
     server = serve()
     requests: list[tuple[str, str, Any]] = [
         ("POST", CHAT, chat()),
@@ -290,13 +324,12 @@ def test_each_fault_befalls_every_surface(serve: Serve) -> None:
     ]
     with httpx.Client(base_url=server.url, headers={"authorization": f"Bearer {KEY}"}) as http:
         for method, path, body in requests:
-            for name in ("rate_limited", "server_error", "insufficient_quota", "content_filtered", "malformed_json"):
+            for name in ("rate_limited", "server_error", "insufficient_quota", "malformed_json"):
                 server.script(faults.make(name))
                 assert http.request(method, path, json=body).content
     assert {exchange.outcome for exchange in server.journal} == {
         "rate_limited",
         "server_error",
         "insufficient_quota",
-        "content_filtered",
         "malformed_json",
     }

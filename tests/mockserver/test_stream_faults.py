@@ -23,6 +23,11 @@ BODIES: dict[str, dict[str, Any]] = {
     COMPLETIONS: {"model": "gpt-3.5-turbo-instruct", "prompt": "x", "stream": True},
     RESPONSES: {"model": "gpt-4o", "input": "x", "stream": True},
 }
+PICTURES, SPEECH = "/v1/images/generations", "/v1/audio/speech"
+BODIES_WITHOUT_WORDS: dict[str, dict[str, Any]] = {
+    PICTURES: {"model": "gpt-image-1", "prompt": "x", "size": "1024x1024", "stream": True, "partial_images": 1},
+    SPEECH: {"model": "gpt-4o-mini-tts", "input": "x", "voice": "alloy", "stream_format": "sse"},
+}
 RESPONSES_WEATHER = {"type": "function", **WEATHER["function"]}  # type: ignore[dict-item]
 
 
@@ -127,6 +132,39 @@ class TestAbsentPlaces:
         server.script(fault.cut(at="done"))
         assert ask(server, BODIES[RESPONSES], path=RESPONSES).is_whole
         assert "streams of responses have no [DONE]" in server.journal[0].misses[0]
+
+    @pytest.mark.parametrize(
+        "step",
+        [fault.cut(), fault.stall(stall_s=0), fault.bad_chunk(), fault.error_event(), fault.no_done()],
+        ids=lambda step: step.label,
+    )
+    @pytest.mark.parametrize("path", [PICTURES, SPEECH])
+    def test_a_default_place_that_pictures_and_speech_cannot_have(
+        self, server: MockServer, step: Any, path: str
+    ) -> None:
+        server.script(step)
+        assert ask(server, BODIES_WITHOUT_WORDS[path], path=path).is_whole
+        assert len(server.script_left) == 1
+        assert "and streams of " in server.journal[0].misses[0]
+
+    def test_no_done_where_there_is_none(self, server: MockServer) -> None:
+        server.script(fault.no_done())
+        assert ask(server, BODIES[RESPONSES], path=RESPONSES).is_whole
+        assert "streams of responses have no [DONE]" in server.journal[0].misses[0]
+        assert len(server.script_left) == 1
+
+    @pytest.mark.parametrize("step", [fault.split_utf8(), fault.cut(at="utf8"), fault.cut(at="tool_argument")])
+    def test_letters_and_calls_where_there_are_none(self, server: MockServer, step: Any) -> None:
+        server.script(step)
+        assert ask(server, BODIES_WITHOUT_WORDS[SPEECH], path=SPEECH).is_whole
+        assert len(server.script_left) == 1
+
+    @pytest.mark.parametrize("path", [PICTURES, SPEECH])
+    def test_a_place_by_number_is_in_every_stream(self, server: MockServer, path: str) -> None:
+        server.script(fault.cut(at={"frame": 1}, how="eof"), fault.cut(at="usage", how="eof"))
+        assert len(ask(server, BODIES_WITHOUT_WORDS[path], path=path).frames) == 1
+        ask(server, BODIES_WITHOUT_WORDS[path], path=path)
+        assert server.script_left == []
 
     def test_no_stream_at_all(self, server: MockServer) -> None:
         server.script(fault.cut())

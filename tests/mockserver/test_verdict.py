@@ -484,6 +484,13 @@ def test_options_that_there_are_not_are_named() -> None:
         judge([], row=3)
 
 
+def test_a_stream_whose_length_is_a_lie_is_still_read_as_a_stream(mockserver: MockServer, http: httpx.Client) -> None:
+    mockserver.script(fault.duplicate() & fault.wrong_content_length(delta=5))
+    with suppress(*LOST_CONNECTION):
+        http.post(CHAT, json=chat(stream=True))
+    assert mockserver.journal[0].soundness == "whole"
+
+
 def test_every_rule_says_what_it_is_and_what_to_do() -> None:
     assert list(RULES) == [
         "retry_after_ignored",
