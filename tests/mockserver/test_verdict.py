@@ -157,6 +157,66 @@ def test_who_does_not_wait_as_told(mockserver: MockServer, http: httpx.Client) -
     mockserver.verdict(tolerance_s=0.2).check()
 
 
+def rows_through_a_wait(server: MockServer, http: httpx.Client, *, count: int, every_s: float) -> None:
+    """Another row every so many seconds, whatever the answer."""
+    server.clock.stop()
+    for number in range(count):
+        http.post(CHAT, json=chat(messages=user(f"row {number}"), n=1 + number % 2))
+        server.clock.advance(every_s)
+
+
+def test_who_sends_row_after_row_into_a_wait(mockserver: MockServer, http: httpx.Client) -> None:
+    mockserver.script(fault.rate_limited(retry_after_s=30, times=30))
+    rows_through_a_wait(mockserver, http, count=30, every_s=0.2)
+    (finding,) = mockserver.verdict(allow_giving_up=True).findings
+    assert (finding.rule, finding.severity) == ("retry_after_ignored", "likely")
+    assert finding.exchanges == tuple(range(3, 31))  # the first half second may have been under way already
+    assert "27 new calls to gpt-4o began within a wait of 30 s that a 429 with their key had told" in finding.message
+    assert mockserver.verdict(allow_giving_up=True, ignore="retry_after_ignored")
+
+
+@pytest.mark.parametrize(
+    ("step", "every_s", "notes"),
+    [
+        (fault.rate_limited(retry_after_s=30), 0.2, 1),  # the others were served
+        (fault.rate_limited(retry_after_s=30, match={"body": {"n": 1}}, times=30), 0.2, 1),  # so was every second
+        (fault.rate_limited(retry_after_s=0.3, times=30), 0.31, 0),  # the wait is over each time
+        (fault.rate_limited(retry_after_s=30, times=30), 0.02, 1),  # all were under way within half a second
+        (fault.rate_limited(retry_after_s=30, times=30), 0.0001, 0),  # all were sent before the first answer was read
+        (fault.insufficient_quota(times=30), 0.2, 0),
+        (fault.server_error(times=30), 0.2, 0),
+    ],
+)
+def test_other_calls_in_a_wait_are_at_most_noted(
+    mockserver: MockServer, http: httpx.Client, step: Any, every_s: float, notes: int
+) -> None:
+    mockserver.script(step)
+    rows_through_a_wait(mockserver, http, count=20, every_s=every_s)
+    verdict = mockserver.verdict(allow_giving_up=True, ignore="storm").check()
+    assert len([note for note in verdict.notes if note.rule == "retry_after_ignored"]) == notes
+
+
+def test_other_keys_and_models_need_not_wait(mockserver: MockServer, http: httpx.Client) -> None:
+    mockserver.script(fault.rate_limited(retry_after_s=30, times=12))
+    mockserver.clock.stop()
+    for number in range(12):
+        model = ("gpt-4o", "gpt-4o-mini", "gpt-4.1")[number % 3]
+        headers = {"authorization": f"Bearer other-{number % 2}"}
+        http.post(CHAT, json=chat(model=model, messages=user(f"row {number}")), headers=headers)
+        mockserver.clock.advance(1)
+    assert mockserver.verdict(allow_giving_up=True).check().notes == ()
+
+
+def test_a_call_that_waits_out_each_refusal_leaves_others_alone(mockserver: MockServer, http: httpx.Client) -> None:
+    mockserver.script(fault.rate_limited(retry_after_s=2, times=8))
+    mockserver.clock.stop()
+    for _ in range(2):
+        for number in range(8):
+            http.post(CHAT, json=chat(messages=user(f"row {number}")))
+        mockserver.clock.advance(2)
+    assert mockserver.verdict().check().notes == ()
+
+
 def test_it_is_certain_where_the_client_counts_its_retries(mockserver: MockServer, http: httpx.Client) -> None:
     mockserver.script(fault.rate_limited(retry_after_s=5))
     for count in range(2):

@@ -1,5 +1,6 @@
 """The rules of a verdict: each finds one kind of fault in what a client has asked."""
 
+import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
@@ -7,6 +8,7 @@ from mockserver.truth.rules.case import Case
 from mockserver.truth.rules.losses import notes_of_streams, row_lost, truncated_taken_for_whole
 from mockserver.truth.rules.repetitions import billed_twice, notes_of_bills, row_duplicated
 from mockserver.truth.rules.retries import non_retryable_retried, retry_after_ignored, storm
+from mockserver.truth.rules.waits import notes_of_waits, others_in_a_wait
 from mockserver.truth.verdict import Finding
 
 
@@ -34,9 +36,10 @@ RULES = {
     for rule in (
         Rule(
             "retry_after_ignored",
-            "The client came back before the wait that Retry-After or retry-after-ms told it was over.",
+            "The client came back, or went on with other calls, before the wait that Retry-After told it was over.",
             "wait as long as the answer says before the next attempt",
-            retry_after_ignored,
+            lambda case: itertools.chain(retry_after_ignored(case), others_in_a_wait(case)),
+            notes_of_waits,
         ),
         Rule(
             "non_retryable_retried",
