@@ -8,6 +8,7 @@ traffic; `tests/contract/test_billed_tokens.py` holds them to it.
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from llmkit import vocabulary
@@ -38,6 +39,7 @@ _FRAMES: dict[Framing, _Frame] = {
 
 # tiktoken raises ValueError where a run of a million blanks overflows its regex stack; such text is counted in slices
 _SLICE = 500_000
+_SHORT = 80  # letters of a text whose length is remembered
 # fewest and most tokens of one image on any model but gpt-4o-mini
 _ANY_IMAGE = (2, 3780)
 
@@ -110,12 +112,20 @@ def _encoding_name(model: str) -> str:
 
 
 def _length(encoding: "tiktoken.Encoding", text: str) -> int:
+    if len(text) <= _SHORT:
+        return _short_length(encoding.name, text)
     try:
         return len(encoding.encode(text, disallowed_special=()))
     except ValueError:
         if len(text) <= _SLICE:
             raise
         return sum(_length(encoding, text[start : start + _SLICE]) for start in range(0, len(text), _SLICE))
+
+
+@lru_cache(maxsize=4096)
+def _short_length(encoding: str, text: str) -> int:
+    """Roles, names and short instructions come again and again: to tokenize them takes longer than to remember."""
+    return len(vocabulary.encoding(encoding).encode_ordinary(text))
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,16 +93,17 @@ def either(expected: str, checks: Mapping[type, Check | None]) -> Check:
 
 def check_known(body: Mapping[str, Any], known: Iterable[str]) -> None:
     """Refuse arguments that the surface does not know."""
-    unknown = [name for name in body if name not in set(known)]
+    unknown = body.keys() - known
     if unknown:
-        raise problems.unknown_arguments(unknown)
+        raise problems.unknown_arguments(name for name in body if name in unknown)
 
 
 def check_all(body: Mapping[str, Any], checks: Mapping[str, Check], *, nullable: bool = True) -> None:
     """Run the check of every parameter that is there; null is as good as absent where `nullable`."""
-    for name, check in checks.items():
-        if name in body and not (nullable and body[name] is None):
-            check(name, body[name])
+    given = checks.keys() & body.keys()
+    for name in checks if len(given) > 1 else given:
+        if name in given and not (nullable and body[name] is None):
+            checks[name](name, body[name])
 
 
 def require(body: Mapping[str, Any], names: Sequence[str], *, within: str = "") -> None:

@@ -22,12 +22,13 @@ class Dice:
     __slots__ = ("_at", "_count", "_key", "_pool")
 
     def __init__(self, seed: int, *parts: Any) -> None:
-        material = json.dumps([seed, *parts], sort_keys=True, ensure_ascii=True).encode()
-        self._key = hashlib.blake2b(material, digest_size=32).digest()
+        are_plain = all(part.__class__ is str or part.__class__ is int for part in parts)
+        material = repr((seed, parts)) if are_plain else json.dumps([seed, *parts], sort_keys=True)
+        self._key = hashlib.blake2b(material.encode("utf-8", "surrogatepass"), digest_size=32).digest()
         self._pool, self._at, self._count = b"", 0, 0
 
-    def _bytes(self, count: int) -> bytes:
-        """The next so many bytes."""
+    def bytes(self, count: int) -> bytes:
+        """So many bytes."""
         while len(self._pool) - self._at < count:
             block = hashlib.blake2b(self._count.to_bytes(8, "big"), key=self._key, digest_size=_BLOCK).digest()
             self._pool, self._at, self._count = self._pool[self._at :] + block, 0, self._count + 1
@@ -38,11 +39,11 @@ class Dice:
     def getrandbits(self, bits: int) -> int:
         """A whole number of so many bits."""
         count = -(-bits // 8)
-        return int.from_bytes(self._bytes(count), "big") >> (8 * count - bits)
+        return int.from_bytes(self.bytes(count), "big") >> (8 * count - bits)
 
     def random(self) -> float:
         """A number from 0 to 1, which itself it never is."""
-        return (int.from_bytes(self._bytes(7), "big") >> 3) / (1 << 53)
+        return (int.from_bytes(self.bytes(7), "big") >> 3) / (1 << 53)
 
     def uniform(self, least: float, most: float) -> float:
         """A number within bounds."""
@@ -76,11 +77,11 @@ class Dice:
 
     def token(self, length: int) -> str:
         """Letters and digits, as in the API's ids."""
-        return self._bytes(length).translate(_LETTERS).decode()
+        return self.bytes(length).translate(_LETTERS).decode()
 
     def hexadecimal(self, length: int) -> str:
         """So many hexadecimal digits."""
-        return self._bytes(-(-length // 2)).hex()[:length]
+        return self.bytes(-(-length // 2)).hex()[:length]
 
     def uuid(self) -> str:
         """The digits of a UUID in their groups."""

@@ -18,6 +18,9 @@ COMMON = frozenset(
     )
 )
 
+_MOST_DRAWN = 16  # bytes that a text is drawn with
+_READ = 400  # letters of a prompt that its answer is made from
+
 _OPENINGS = (
     "Here is what matters about {topic}.",
     "Let me answer about {topic}.",
@@ -48,12 +51,17 @@ def words_of(text: str) -> list[str]:
 
 def text_about(prompt: str, dice: Dice) -> str:
     """A few plausible sentences about `prompt`."""
-    words = list(dict.fromkeys(words_of(prompt)))[:40] or ["this"]
+    words = list(dict.fromkeys(words_of(prompt[:_READ])))[:40] or ["this"]
     topic = " ".join(words[: min(3, len(words))])
-    sentences = [dice.choice(_OPENINGS), *dice.sample(_SENTENCES, k=dice.randint(1, 3)), dice.choice(_CLOSINGS)]
-    return " ".join(
-        sentence.format(topic=topic, one=dice.choice(words), two=dice.choice(words)) for sentence in sentences
-    )
+    drawn = iter(dice.bytes(_MOST_DRAWN))  # one draw for all: a text takes a dozen
+
+    def one_of(options: Sequence[str]) -> str:
+        return options[next(drawn) % len(options)]
+
+    begin, count = next(drawn) % len(_SENTENCES), 1 + next(drawn) % 3
+    middle = [_SENTENCES[(begin + index) % len(_SENTENCES)] for index in range(count)]
+    sentences = [one_of(_OPENINGS), *middle, one_of(_CLOSINGS)]
+    return " ".join(sentence.format(topic=topic, one=one_of(words), two=one_of(words)) for sentence in sentences)
 
 
 def text_from_results(results: Sequence[tuple[str, str]], dice: Dice) -> str:

@@ -1,11 +1,13 @@
 """Tokens, counted by the real tokenizer: the one place where the server counts."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from llmkit.tokens import count_text, count_tokens, encoding_for
 from mockserver.generating.declarations import begins_bare, declarations
 
+_REMEMBERED = 4_096  # letters of a text whose tokens are remembered
 _CACHE_LEAST, _CACHE_STEP = 1024, 128  # https://platform.openai.com/docs/guides/prompt-caching
 _UNCACHED = ("gpt-3.5", "gpt-35", "gpt-4-", "gpt-4:", "o1-mini", "o1-preview")  # caching came with gpt-4o
 
@@ -75,16 +77,25 @@ def cached_tokens(seen: int, *, model: str) -> int:
 
 def text_tokens(text: str, *, model: str) -> int:
     """The tokens of a text alone."""
-    return count_text(text, model=model)
+    return len(_encoded(text, model)) if len(text) <= _REMEMBERED else count_text(text, model=model)
+
+
+@lru_cache(maxsize=256)
+def _encoded(text: str, model: str) -> list[int]:
+    """The token ids of a text; a reply is counted, cut and taken apart, but tokenized once."""
+    return encoding_for(model).encode_ordinary(text)
 
 
 def first_tokens(text: str, limit: int, *, model: str) -> str:
     """`text` cut to its first `limit` tokens, less a letter that the cut would split."""
     if len(text.encode()) <= limit:
         return text  # no token is shorter than a byte
-    encoding = encoding_for(model)
-    tokens = encoding.encode_ordinary(text)
-    return encoding.decode_bytes(tokens[:limit]).decode("utf-8", errors="ignore") if len(tokens) > limit else text
+    tokens = _encoded(text, model)
+    return (
+        encoding_for(model).decode_bytes(tokens[:limit]).decode("utf-8", errors="ignore")
+        if len(tokens) > limit
+        else text
+    )
 
 
 def common_tokens(first: str, second: str, *, model: str) -> tuple[int, int]:
@@ -116,15 +127,16 @@ def vocabulary_size(*, model: str) -> int:
 
 def tokens(text: str, *, model: str) -> Iterator[bytes]:
     """The bytes of each token of the text."""
-    encoding = encoding_for(model)
-    for token in encoding.encode_ordinary(text):
-        yield encoding.decode_single_token_bytes(token)
+    return iter(encoding_for(model).decode_tokens_bytes(_encoded(text, model)))
 
 
 def pieces(text: str, *, model: str) -> Iterator[Piece]:
     """The text in the pieces in which a stream carries it: a token each, or several where one letter takes several."""
     pending: tuple[bytes, ...] = ()
     for token in tokens(text, model=model):
+        if not pending and token.isascii():  # nearly always
+            yield Piece(token.decode(), (token,))
+            continue
         pending = (*pending, token)
         try:
             piece = b"".join(pending).decode()

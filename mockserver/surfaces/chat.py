@@ -5,6 +5,7 @@ Bodies as recorded from api.openai.com; what Azure adds is its dialect's.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from mockserver import catalogue, problems
@@ -229,7 +230,7 @@ def _completion(call: Call, setting: Setting, choices: Sequence[Choice], cost: M
 def _whole(call: Call, setting: Setting, choice: Choice, index: int) -> dict[str, Any]:
     logprobs = _logprobs(call, setting, index)
     text = None if choice.voice is not None else choice.text
-    tokens = None if text is None else usage.tokens(text, model=setting.model.name)
+    tokens = None if text is None or logprobs is None else usage.tokens(text, model=setting.model.name)
     likely = _likely(logprobs, tokens, setting)
     return {"index": index, "message": _message(choice), **likely, "finish_reason": choice.finish_reason}
 
@@ -271,8 +272,13 @@ def _head(call: Call, setting: Setting, kind: str) -> dict[str, Any]:
 
 
 def _tail(setting: Setting) -> dict[str, Any]:
-    fingerprint = Dice(0, "fingerprint", setting.model.snapshot).hexadecimal(10)
-    return {"service_tier": "default", "system_fingerprint": f"fp_{fingerprint}"}
+    return {"service_tier": "default", "system_fingerprint": _fingerprint(setting.model.snapshot)}
+
+
+@cache
+def _fingerprint(snapshot: str) -> str:
+    """The same for every reply of a model."""
+    return f"fp_{Dice(0, 'fingerprint', snapshot).hexadecimal(10)}"
 
 
 def _logprobs(call: Call, setting: Setting, index: int) -> Logprobs | None:
