@@ -3,6 +3,7 @@
 `mockserver.admin.openapi` says what is asked and answered here.
 """
 
+import re
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -24,6 +25,8 @@ from mockserver.state import State
 from mockserver.truth.admin import journal_as_json, ledger_as_json, verdict_as_json
 from mockserver.truth.exchange import Exchange
 
+_NUMBERED = re.compile(rf"{PREFIX}/journal/[0-9]+")
+
 __all__ = ["PREFIX", "Admin", "described", "guarded"]
 
 
@@ -44,7 +47,7 @@ class Admin:
             web.get(f"{PREFIX}/faults", self.faults),
             web.get(f"{PREFIX}/journal", self.journal),
             web.delete(f"{PREFIX}/journal", self.clear_journal),
-            web.get(f"{PREFIX}/journal/{{number:[0-9]{{1,15}}}}", self.exchange),
+            web.get(f"{PREFIX}/journal/{{number:[0-9]+}}", self.exchange),
             web.get(f"{PREFIX}/ledger", self.ledger),
             web.get(f"{PREFIX}/verdict", self.verdict),
             web.get(f"{PREFIX}/quotas", self.quotas),
@@ -138,11 +141,13 @@ class Admin:
     async def exchange(self, request: web.Request) -> web.Response:
         """One exchange, with its bodies."""
         query_of(request)
-        number = int(request.match_info["number"])
+        number = request.match_info["number"].lstrip("0")
         for record in reversed(self._state.journal.records()):
-            if record.number == number:
+            if str(record.number) == number:
                 return json_answer(Exchange.of(record).as_json())
-        raise refuse(404, f"there is no exchange {number} in the journal; it was never there, or it was forgotten")
+        raise refuse(
+            404, f"there is no exchange {number[:20] or 0} in the journal; it was never there, or it was forgotten"
+        )
 
     async def clear_journal(self, request: web.Request) -> web.Response:
         """Forget the exchanges."""
@@ -212,7 +217,7 @@ def _script_in(data: Any) -> Written:
 def _allowed(path: str) -> Sequence[str]:
     """The methods that a path takes, none if there is no such path."""
     methods: Sequence[str] = methods_by_path().get(path, ())
-    if not methods and (path in page.PATHS or path.removeprefix(f"{PREFIX}/journal/").isdecimal()):
+    if not methods and (path in page.PATHS or _NUMBERED.fullmatch(path)):
         methods = ("GET",)
     return [*methods, "HEAD"] if "GET" in methods else methods
 

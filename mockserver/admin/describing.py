@@ -57,53 +57,43 @@ def schema_of(hint: Any) -> dict[str, Any]:
 
 
 def step_schema() -> dict[str, Any]:
-    """A step of a script: any reply with any fault of the registry, and the keys of every step."""
-    options = {name: schema_of(hint) for name, hint in _reply_hints().items()}
-    every = _every_step()
-    parameters = {name for kind in faults.kinds().values() for name in inspect.signature(kind.make).parameters}
-    properties = {
-        "reply": {
-            "description": "a text, or an object of the options of a reply",
-            "anyOf": [_scalar(), {"type": "object", "properties": options, "additionalProperties": False}],
-        },
-        "fault": {"enum": faults.names()},
-        "faults": {"type": "array", "items": {"$ref": "#/components/schemas/FaultOfStep"}},
-        **{name: {} for name in sorted(parameters | options.keys())},
-        **every,
-    }
+    """A step of a script: a reply, a fault of the registry, several, or both, and the keys of every step.
+
+    Which parameters go with which fault stands in the schema of one of several faults.
+    """
+    options: dict[str, list[dict[str, Any]]] = {name: [schema_of(hint)] for name, hint in _reply_hints().items()}
+    for _, kind in sorted(faults.kinds().items()):
+        for name, schema in _parameters(kind)["properties"].items():
+            known = options.setdefault(name, [])
+            known += [] if schema in known else [schema]
+    properties = {name: known[0] if len(known) == 1 else {"anyOf": known} for name, known in sorted(options.items())}
+    properties |= {"reply": _reply_schema(), "fault": {"enum": faults.names()}, **_every_step()}
+    properties["faults"] = {"type": "array", "items": {"$ref": "#/components/schemas/FaultOfStep"}}
     needs = [{"required": [name]} for name in ("fault", "faults", "reply")]
-    cases = [_if_fault(kind) for _, kind in sorted(faults.kinds().items())]
-    return {
-        "type": "object",
-        "properties": properties,
-        "additionalProperties": False,
-        "anyOf": needs,
-        "allOf": cases,
-    }
+    return {**_object("step", properties, []), "anyOf": needs}
 
 
 def fault_schema() -> dict[str, Any]:
     """One of several faults of a step: its name and its parameters."""
     every = _every_step()
-    return {"oneOf": [_alone(kind, every) for _, kind in sorted(faults.kinds().items())]}
+    return {"oneOf": [_with_fault(kind, every) for _, kind in sorted(faults.kinds().items())]}
 
 
-def _alone(kind: Kind, every: Mapping[str, Any]) -> dict[str, Any]:
+def _with_fault(kind: Kind, common: Mapping[str, Any]) -> dict[str, Any]:
     schema = _parameters(kind)
-    properties = {"fault": {"const": kind.name}, **schema["properties"], **every}
-    return {
-        "type": "object",
-        "title": kind.name,
-        "description": kind.description,
-        "properties": properties,
-        "required": ["fault", *schema["required"]],
-        "additionalProperties": False,
-    }
+    properties = {**common, "fault": {"const": kind.name}, **schema["properties"]}
+    return {**_object(kind.name, properties, ["fault", *schema["required"]]), "description": kind.description}
 
 
-def _if_fault(kind: Kind) -> dict[str, Any]:
-    is_it = {"properties": {"fault": {"const": kind.name}}, "required": ["fault"]}
-    return {"if": is_it, "then": _parameters(kind)}
+def _object(title: str, properties: Mapping[str, Any], required: Sequence[str]) -> dict[str, Any]:
+    given = {"title": title, "properties": dict(properties), "required": list(required)}
+    return {"type": "object", **given, "additionalProperties": False}
+
+
+def _reply_schema() -> dict[str, Any]:
+    options = {name: schema_of(hint) for name, hint in _reply_hints().items()}
+    says = "a text, or an object of the options of a reply"
+    return {"description": says, "anyOf": [{"type": ["string", "null"]}, _object("reply", options, [])]}
 
 
 def _parameters(kind: Kind) -> dict[str, Any]:
@@ -133,7 +123,3 @@ def _every_step() -> dict[str, Any]:
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     return get_type_hints(function, include_extras=True)
-
-
-def _scalar() -> dict[str, Any]:
-    return {"type": ["string", "null"]}

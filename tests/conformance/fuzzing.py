@@ -1,4 +1,4 @@
-"""The admin API under schemathesis: requests by its own document, right and wrong ones; every answer must be as it says.
+"""The admin API under schemathesis: requests by its own document, right and wrong; every answer must be as it says.
 
 https://schemathesis.readthedocs.io
 """
@@ -46,7 +46,7 @@ def _command(python: Path, data: dict[str, object], report: Path, origin: str) -
     }
     given = [word for pair in options.items() for word in pair]
     return [
-        str(python.with_name("schemathesis")),
+        str(python.with_name("schemathesis").absolute()),
         "run",
         *given,
         "--continue-on-failure",
@@ -81,5 +81,5 @@ def judged(report: Path, said: str) -> Row:
 def _reason(case: ElementTree.Element) -> str:
     found = case.find("failure")
     found = case.find("error") if found is None else found
-    text = "" if found is None else found.get("message") or found.text or ""
-    return " ".join(text.split())[:600]
+    text = "" if found is None else found.text or found.get("message") or ""
+    return " ".join(text.split())[:1200]
