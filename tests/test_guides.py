@@ -283,7 +283,7 @@ def shell(block: str, *, port: int, upstream: str, cwd: Path) -> list[tuple[str,
     came = [part.split("\n") for part in ran.stdout.decode().split(f"{_END_OF_COMMAND}\n")]
     assert len(came) == len(commands) + 1, ran.stdout.decode()
     return [
-        (command, lines, [line.rstrip() for line in out if line])
+        (command, lines, [line.rstrip() for line in out if line and not re.match(r"\[\d+\]", line)])
         for command, lines, out in zip(commands, shown, came[:-1], strict=True)
     ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from mockserver import MockServer
+from mockserver.cli import command
 
 pytest_plugins = ["pytester"]
 
@@ -78,7 +80,19 @@ def test_the_script_example_is_valid(tmp_path: Path) -> None:
     script = tmp_path / "bad-day.yaml"
     script.write_text(block("yaml", "# bad-day.yaml"))
     with MockServer(script=script) as server:
-        assert len(server.script_left) == 3
+        assert len(server.script_left) == 4
+
+
+@pytest.mark.parametrize("curl", re.findall(r"^curl .*", README, re.MULTILINE))
+def test_what_the_readme_asks_of_the_admin_api_is_understood(curl: str, server: MockServer) -> None:
+    asked = ["curl", "-sf", *shlex.split(curl.replace("http://127.0.0.1:8080", server.url))[1:]]
+    assert subprocess.run(asked, capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("arguments", re.findall(r"mockserver (--[^`#\n]*)", README))
+def test_the_options_of_the_server_that_the_readme_names_are_there(arguments: str) -> None:
+    options = {name for option in command.params for name in option.opts}
+    assert set(re.findall(r"--[\w-]+", arguments)) <= options
 
 
 @functools.cache
