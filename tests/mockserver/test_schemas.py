@@ -138,6 +138,86 @@ def test_what_tools_bring_beyond_strict_schemas_works_too(schema: Any) -> None:
         assert jsonschema_rs.is_valid(schema, conforming(schema, prompt=PROMPT, dice=Dice(seed)))
 
 
+def _nested(depth: int) -> dict[str, Any]:
+    """Objects in each other, and a number in the innermost."""
+    schema: dict[str, Any] = {"type": "integer"}
+    for _ in range(depth):
+        schema = {"type": "object", "properties": {"a": schema}, "required": ["a"], "additionalProperties": False}
+    return schema
+
+
+UNIQUE = {"type": "array", "uniqueItems": True}
+ONE_OF_OBJECTS = [{"type": "object", "properties": {name: {"type": "string"}}} for name in ("a", "b")]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "string", "minLength": 81},
+        {"type": "string", "minLength": 500, "maxLength": 500},
+        {"type": "string", "pattern": "^[a-z]+$", "minLength": 12},
+        {"type": "string", "pattern": r"^\d+$", "minLength": 12},
+        {"type": "string", "pattern": r"^[\w.-]+$", "minLength": 50, "maxLength": 50},
+        {"type": "string", "pattern": "^[a-z]+(-[a-z]+)*$", "maxLength": 2},
+        {"type": "string", "pattern": "a", "minLength": 30},
+        {"type": "string", "format": "email", "minLength": 40},
+        {"type": "string", "format": "email", "pattern": "@corp\\.com$"},
+        {"type": "string", "format": "date", "pattern": "^2031"},
+        {"type": "string", "format": "hostname", "maxLength": 5},
+        {"type": "string", "format": "uri", "pattern": "^https://"},
+        {"type": "string", "pattern": r"\bcat\b"},
+        {"type": "string", "pattern": r"^(a|b)-\1$"},
+        {"type": "string", "pattern": r"^\p{Lu}\p{L}*$"},
+        {"type": "string", "pattern": r"^\u0041+$"},
+        {"allOf": [{"type": "string", "pattern": "^a"}, {"pattern": "z$"}]},
+        {**UNIQUE, "items": {"type": "string"}, "minItems": 8},
+        {**UNIQUE, "items": {"type": "string", "maxLength": 1}, "minItems": 20},
+        {**UNIQUE, "items": {"type": "string", "format": "date"}, "minItems": 5},
+        {**UNIQUE, "items": {"type": "integer", "minimum": 0, "maximum": 19}, "minItems": 20},
+        {**UNIQUE, "items": {"type": "number", "minimum": 0, "maximum": 1}, "minItems": 20},
+        {**UNIQUE, "items": {"type": ["boolean", "null"]}, "minItems": 3},
+        {**UNIQUE, "items": {"enum": [1, True, "1"]}, "minItems": 3},
+        {**UNIQUE, "items": {"type": "object", "properties": {"a": {"type": "string"}}}, "minItems": 4},
+        {"type": "array", "items": {"type": "integer"}, "contains": {"minimum": 500}, "minContains": 2},
+        {"type": "array", "contains": {"const": 3}, "items": {"type": "integer"}, "maxContains": 1, "minItems": 3},
+        {"type": "array", "items": [{"type": "integer"}, {"type": "string"}], "minItems": 2,
+         "$schema": "http://json-schema.org/draft-07/schema#"},
+        {"type": "number", "not": {"minimum": 0}},
+        {"type": "integer", "not": {"enum": [0, 1, 2]}, "minimum": 0, "maximum": 3},
+        {"type": "string", "not": {"pattern": "^[A-Z]"}, "minLength": 1},
+        {"not": {"type": ["object", "string"]}},
+        {"type": "object", "properties": {"a": {}, "b": {}}, "not": {"required": ["a"]}, "required": ["b"]},
+        {"type": "object", "propertyNames": {"pattern": "^[a-z]{3}$"}, "minProperties": 3},
+        {"type": "object", "propertyNames": {"enum": ["x", "y"]}, "minProperties": 2},
+        {"type": "object", "patternProperties": {"^n_": {"type": "integer"}}, "additionalProperties": False,
+         "minProperties": 2},
+        {"type": "object", "patternProperties": {"^\\p{L}+$": {}}, "required": ["a"]},
+        {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"],
+         "dependentSchemas": {"a": {"properties": {"b": {"type": "integer"}}, "required": ["b"]}}},
+        {"type": "object", "properties": {"a": {}, "b": {}}, "required": ["a"], "dependentRequired": {"a": ["b"]}},
+        {"type": "object", "properties": {"a": {}, "b": {}, "c": {}}, "maxProperties": 1},
+        {"oneOf": ONE_OF_OBJECTS},
+        {"oneOf": [{"type": "integer", "multipleOf": 3}, {"type": "integer", "multipleOf": 5}]},
+        {"if": {"properties": {"a": {"const": 1}}}, "then": {"required": ["b"]}, "else": {"required": ["c"]},
+         "type": "object", "properties": {"a": {"enum": [1, 2]}}, "required": ["a"]},
+        {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1e-9},
+        {"type": "integer", "exclusiveMinimum": 1.5, "exclusiveMaximum": 2.5},
+        {"type": "string", "enum": [1, "b"]},
+        {"enum": ["a", "bcd"], "minLength": 2},
+        _nested(40),
+        {"$ref": "#/$defs/a%20b", "$defs": {"a b": {"type": "integer"}}},
+        {"$ref": "#here", "$defs": {"a": {"$anchor": "here", "type": "integer"}}},
+        {"$id": "https://example.com/root", "$ref": "part", "$defs": {"a": {"$id": "part", "type": "integer"}}},
+    ],
+    ids=lambda schema: str(schema)[:80],
+)  # fmt: skip
+@pytest.mark.parametrize("prompt", ["x", PROMPT])
+def test_whatever_has_a_value_gets_one(schema: Any, prompt: str) -> None:
+    for seed in range(6):
+        value = conforming(schema, prompt=prompt, dice=Dice(seed))
+        jsonschema_rs.validator_for(schema, validate_formats=True).validate(value)
+
+
 @pytest.mark.parametrize(
     "schema",
     [
@@ -154,7 +234,8 @@ def test_what_tools_bring_beyond_strict_schemas_works_too(schema: Any) -> None:
         {"type": "object", "minProperties": 10**9},
         {"type": "string", "pattern": "(?=a)b"},
         {"type": "integer", "minimum": 1e308, "multipleOf": 1e-300},
-        {"type": "object", "patternProperties": {"^\\p{L}+$": {}}, "required": ["a"]},
+        {"type": "string", "pattern": "^[a-z]{3}$", "minLength": 4},
+        {"type": "array", "uniqueItems": True, "minItems": 3, "items": {"type": "boolean"}},
     ],
 )
 def test_a_schema_without_any_value_is_named_so(schema: Any) -> None:
@@ -164,7 +245,7 @@ def test_a_schema_without_any_value_is_named_so(schema: Any) -> None:
 
 def test_why_there_is_none_is_said() -> None:
     with pytest.raises(Unsatisfiable, match=r"a pattern that is not covered: '\\p'"):
-        conforming({"type": "string", "pattern": "^\\p{L}+$"}, prompt=PROMPT, dice=Dice(0))
+        conforming({"type": "string", "pattern": "^\\p{Emoji}+$"}, prompt=PROMPT, dice=Dice(0))
 
 
 def test_numbers_of_the_prompt_are_preferred() -> None:
