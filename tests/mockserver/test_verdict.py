@@ -183,7 +183,6 @@ def test_who_sends_row_after_row_into_a_wait(mockserver: MockServer, http: httpx
         (fault.rate_limited(retry_after_s=0.3, times=30), 0.31, 0),  # the wait is over each time
         (fault.rate_limited(retry_after_s=30, times=30), 0.02, 1),  # all were under way within half a second
         (fault.rate_limited(retry_after_s=30, times=30), 0.0001, 0),  # all were sent before the first answer was read
-        (fault.insufficient_quota(times=30), 0.2, 0),
         (fault.server_error(times=30), 0.2, 0),
     ],
 )
@@ -194,6 +193,14 @@ def test_other_calls_in_a_wait_are_at_most_noted(
     rows_through_a_wait(mockserver, http, count=20, every_s=every_s)
     verdict = mockserver.verdict(allow_giving_up=True, ignore="storm").check()
     assert len([note for note in verdict.notes if note.rule == "retry_after_ignored"]) == notes
+
+
+@pytest.mark.parametrize(("code", "notes"), [("rate_limit_exceeded", 1), ("insufficient_quota", 0)])
+def test_a_wait_told_with_spent_money_is_none(code: str, notes: int) -> None:
+    facts: dict[str, Any] = {"status": 429, "complete": False, "response_headers": {"Retry-After": "86400"}}
+    facts["pieces"] = (f'{{"error": {{"code": "{code}"}}}}'.encode(),)
+    journal = [whole(number=n, call=n, started_at=n, answered_at=n, fingerprint=str(n), **facts) for n in range(1, 9)]
+    assert len(judge(journal, allow_giving_up=True, ignore="billed_twice").notes) == notes
 
 
 def test_other_keys_and_models_need_not_wait(mockserver: MockServer, http: httpx.Client) -> None:
