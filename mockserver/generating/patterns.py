@@ -50,6 +50,8 @@ def matching(pattern: str, dice: Dice, *, least: int = 0, most: int | None = Non
     The text has `least` to `most` letters where that is found to be possible.
     """
     read, found = _read(pattern), None
+    if read.tree.least > _MOST:
+        raise Unsupported(f"at least {read.tree.least} letters")
     for _ in range(_ATTEMPTS):
         text = _Writer(dice).write(read.tree, _room(read.tree, dice, least, most))
         if read.is_particular and not is_found(pattern, text):

@@ -24,7 +24,7 @@ from mockserver.generating.references import Dangling, References
 
 _DEPTH = 6  # from here on only what the schema requires
 _DEEPEST = 100  # a schema that still demands more has no finite value, or none worth writing
-_CIRCLES = 40  # references that lead on and on
+_CIRCLES = 200  # references that lead on and on
 _ATTEMPTS = 30
 _LOCAL_ATTEMPTS = 12  # at a part whose keywords only chance can meet
 _MANY_VALUES = 1_000  # from here on only what the schema requires, however flat it is
@@ -52,6 +52,8 @@ def conforming(schema: Any, *, prompt: str, dice: Dice) -> Any:
     maker = _Maker(schema, prompt, dice)
     reason = ""
     for attempt in range(_ATTEMPTS):
+        if attempt > 2 and maker.made > _MOST_VALUES:
+            break  # too large a value, not an unlucky one
         try:
             maker.made = 0
             value = maker.value(schema, depth=0 if attempt < _ATTEMPTS // 2 else _DEPTH)
@@ -137,9 +139,11 @@ class _Maker:
         for _ in range(_CIRCLES):
             if "$ref" in plain:
                 plain = merged(self.references.target(plain.pop("$ref")), plain)
-            elif "allOf" in plain:
-                for part in plain.pop("allOf"):
-                    plain = merged(plain, part)
+            elif "not" in plain:
+                plain = merged(plain, self._opposite(plain.pop("not")))
+            elif parts := plain.pop("allOf", None):
+                plain = merged(plain, parts[0])
+                plain = merged(plain, {"allOf": parts[1:]}) if parts[1:] else plain
             elif "oneOf" in plain:
                 plain = merged(plain, self._only(plain.pop("oneOf"), depth))
             elif alternatives := plain.pop("anyOf", None):
@@ -148,8 +152,6 @@ class _Maker:
                 condition, then, other = (plain.pop(key, True) for key in ("if", "then", "else"))
                 branches = ({"allOf": [condition, then]}, {"allOf": [{"not": condition}, other]})
                 plain = merged(plain, self.dice.choice(branches))
-            elif "not" in plain:
-                plain = merged(plain, self._opposite(plain.pop("not")))
             else:
                 return plain
         raise Unsatisfiable("references that lead in a circle")

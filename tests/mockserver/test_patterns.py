@@ -49,6 +49,7 @@ def test_what_is_made_matches(pattern: str) -> None:
         "*a",
         "[z-a]",
         "a{99999}",
+        "(a{99}){199}",
         "a{3,1}",
         "\\",
         f"[^{'a-zA-Z0-9 _.,-'}]",

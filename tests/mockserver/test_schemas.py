@@ -187,6 +187,7 @@ ONE_OF_OBJECTS = [{"type": "object", "properties": {name: {"type": "string"}}} f
         {"type": "string", "not": {"pattern": "^[A-Z]"}, "minLength": 1},
         {"not": {"type": ["object", "string"]}},
         {"type": "object", "properties": {"a": {}, "b": {}}, "not": {"required": ["a"]}, "required": ["b"]},
+        {"allOf": [{"not": {"required": ["a"]}}, {"not": {"required": ["b"]}}], "properties": {"a": {}, "b": {}}},
         {"type": "object", "propertyNames": {"pattern": "^[a-z]{3}$"}, "minProperties": 3},
         {"type": "object", "propertyNames": {"enum": ["x", "y"]}, "minProperties": 2},
         {"type": "object", "patternProperties": {"^n_": {"type": "integer"}}, "additionalProperties": False,
