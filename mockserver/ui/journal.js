@@ -167,6 +167,7 @@ export class JournalView {
     this.follows = false;
     if (opens) this.root.classList.add("open");
     this.draw();
+    if (opens && this.list.offsetParent === null) this.detail.focus();
     await this.load();
     this.onSelect(number);
   }

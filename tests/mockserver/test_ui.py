@@ -67,7 +67,7 @@ class Page:
 
     def press(self, *keys: str) -> None:
         for key in keys:
-            self.browser.switch_to.active_element.send_keys(key)
+            webdriver.ActionChains(self.browser, duration=0).send_keys(key).perform()
 
     def focused(self) -> str:
         return str(self.run("return document.activeElement.id || document.activeElement.className"))
