@@ -13,7 +13,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
+
+from typing_extensions import override
 
 _TOLERANCE_S = 1e-6
 """Sums of floats at Unix times are off by less: who has slept nine tenths and then one tenth has slept a second."""
@@ -24,6 +27,28 @@ _POLL_S = 0.001
 
 class ClockError(RuntimeError):
     """The clock runs by itself and cannot be moved."""
+
+
+class Alarm(asyncio.Event):
+    """An event that ends sleeps: it knows who sleeps, where a task that waits for it would cost each of them more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sleepers: set[_Sleeper] = set()
+
+    @override
+    def set(self) -> None:
+        super().set()
+        for sleeper in list(self.sleepers):
+            sleeper.loop.call_soon(sleeper.give_up)  # after whom the clock has woken already
+
+
+@dataclass(slots=True)
+class Pace:
+    """Sleeps one after another, each counted from when the one before was due, so that lateness does not add up."""
+
+    due: float = 0.0
+    epoch: int = -1
 
 
 class Clock:
@@ -82,15 +107,17 @@ class Clock:
                 raise ClockError(f"real time cannot be advanced by {seconds!r} seconds; `stop()` the clock first")
             return self._move(self._at + seconds)
 
-    async def sleep(self, seconds: float, *, cancelled: asyncio.Event | None = None) -> bool:
+    async def sleep(self, seconds: float, *, cancelled: Alarm | None = None, pace: Pace | None = None) -> bool:
         """Wait in this clock's time, forever for infinity; return False if `cancelled` was set first.
 
-        ValueError for NaN.
+        With a `pace` the wait begins when the one before it was due. ValueError for NaN.
         """
         if math.isnan(seconds):
             raise ValueError("nobody can sleep for NaN seconds; give a number, or infinity to wait for `cancelled`")
         if cancelled is not None and cancelled.is_set():
             return False
+        if pace is not None:
+            seconds = self._left(seconds, pace)
         if seconds <= 0:
             await asyncio.sleep(0)
             return True
@@ -100,6 +127,15 @@ class Clock:
             return await sleeper.until(cancelled)
         finally:
             self._leave(sleeper)
+
+    def _left(self, seconds: float, pace: Pace) -> float:
+        """What is left of a wait at this pace; one that ends between two kinds of time is followed by a whole one."""
+        with self._lock:
+            line = self._line()
+            begin = pace.due if pace.epoch == self._epoch else line
+            pace.due, pace.epoch = begin + seconds, self._epoch
+        left = pace.due - line
+        return left if left > _TOLERANCE_S else 0.0
 
     def next_wake(self) -> float | None:
         """When the first of the sleepers wakes, in Unix seconds; None if nobody sleeps for a finite time."""
@@ -231,16 +267,15 @@ class _Sleeper:
         self.timer: asyncio.TimerHandle | None = None
         self._done: asyncio.Future[bool] = loop.create_future()
 
-    async def until(self, cancelled: asyncio.Event | None) -> bool:
+    async def until(self, cancelled: Alarm | None) -> bool:
         """Wait for the end; False if `cancelled` makes it."""
         if cancelled is None:
             return await self._done
-        watch = self.loop.create_task(cancelled.wait())
-        watch.add_done_callback(self._give_up)
+        cancelled.sleepers.add(self)
         try:
             return await self._done
         finally:
-            watch.cancel()
+            cancelled.sleepers.discard(self)
 
     def call(self, function: Callable[..., None], *arguments: object) -> bool:
         """Have the loop call this, from any thread; False if the loop is closed, where nobody waits any more."""
@@ -258,9 +293,9 @@ class _Sleeper:
             self.timer.cancel()
             self.timer = None
 
-    def _give_up(self, watch: asyncio.Task[Any]) -> None:
-        if not watch.cancelled():
-            self._end(passed=False)
+    def give_up(self) -> None:
+        """Wake before the time."""
+        self._end(passed=False)
 
     def _end(self, *, passed: bool) -> None:
         if not self._done.done():

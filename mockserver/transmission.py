@@ -10,7 +10,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from mockserver.answers import Answer
-from mockserver.clock import Clock
+from mockserver.clock import Alarm, Clock, Pace
 
 # connections that are to close by themselves: the loop alone would not keep what waits for it
 _CLOSING: set[asyncio.Future[None]] = set()
@@ -33,7 +33,7 @@ class Closing:
     """The end of a server: first nobody waits without end any more, then nobody waits at all."""
 
     def __init__(self) -> None:
-        self._draining, self._stopping = asyncio.Event(), asyncio.Event()
+        self._draining, self._stopping = Alarm(), Alarm()
 
     def drain(self) -> None:
         """Let finite answers come to their end, and nothing else."""
@@ -49,7 +49,7 @@ class Closing:
         """Whether answers are broken off."""
         return self._stopping.is_set()
 
-    def end_of(self, delay_s: float, clock: Clock) -> asyncio.Event:
+    def end_of(self, delay_s: float, clock: Clock) -> Alarm:
         """What ends a wait of so many seconds early; nobody moves a virtual clock for a server that is going."""
         return self._draining if math.isinf(delay_s) or clock.is_virtual else self._stopping
 
@@ -80,6 +80,7 @@ class _Transmission:
     def __init__(self, request: web.Request, answer: Answer, clock: Clock, closing: Closing, sent: Progress) -> None:
         self._request, self._answer, self._clock, self._closing, self._sent = request, answer, clock, closing, sent
         self._frames = self._bytes = 0
+        self._pace = Pace()
 
     async def run(self) -> web.StreamResponse:
         answer = self._answer
@@ -153,7 +154,8 @@ class _Transmission:
 
     async def _pause(self, delay_s: float) -> bool:
         """Wait; False when the server stops meanwhile."""
-        return await self._clock.sleep(delay_s, cancelled=self._closing.end_of(delay_s, self._clock))
+        cancelled = self._closing.end_of(delay_s, self._clock)
+        return await self._clock.sleep(delay_s, cancelled=cancelled, pace=self._pace)
 
     async def _break_off(self, *, abruptly: bool, last: bytes = b"") -> None:
         """Drop the connection once the kernel has the frames: with a RST, or with a FIN that no last chunk precedes."""

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver import MockServer, fault
-from mockserver.clock import Clock, ClockError
+from mockserver.clock import Alarm, Clock, ClockError, Pace
 from tests.mockserver.asking import user
 from tests.mockserver.conftest import KEY
 
@@ -134,7 +134,7 @@ async def test_no_time_and_less_is_a_turn(clock: Clock) -> None:
 
 @pytest.mark.parametrize("seconds", [10, math.inf])
 async def test_cancelled_ends_a_sleep(clock: Clock, seconds: float) -> None:
-    cancelled = asyncio.Event()
+    cancelled = Alarm()
     (task,) = await start(clock, seconds, woken=[], cancelled=cancelled)
     cancelled.set()
     assert await task is False
@@ -143,11 +143,48 @@ async def test_cancelled_ends_a_sleep(clock: Clock, seconds: float) -> None:
 
 
 async def test_time_that_passes_before_cancelled_counts(clock: Clock) -> None:
-    cancelled = asyncio.Event()
+    cancelled = Alarm()
     (task,) = await start(clock, 10, woken=[], cancelled=cancelled)
     clock.advance(10)
     cancelled.set()
     assert await task is True
+
+
+async def test_at_a_pace_lateness_does_not_add_up(clock: Clock) -> None:
+    pace, begun = Pace(), clock.now()
+
+    async def play() -> list[float]:
+        return [clock.now() - begun for _ in range(3) if await clock.sleep(10, pace=pace)]
+
+    task = asyncio.create_task(play())
+    await clock.settle(sleepers=1)
+    for late in (14, 7):  # the second is due at 20, the third at 30
+        clock.advance(late)
+        await clock.settle(sleepers=1)
+    assert clock.next_wake() == begun + 30
+    clock.advance(9)
+    assert await task == [14, 21, 30]
+
+
+async def test_at_a_pace_whoever_is_late_catches_up_at_once(clock: Clock) -> None:
+    pace = Pace()
+    assert await clock.sleep(0, pace=pace)
+    clock.advance(100)
+    for _ in range(10):
+        assert await asyncio.wait_for(clock.sleep(10, pace=pace), 1)
+
+
+async def test_a_pace_begins_anew_in_another_kind_of_time(clock: Clock) -> None:
+    pace = Pace()
+    assert await clock.sleep(0, pace=pace)
+    clock.advance(100)
+    clock.run()
+    clock.stop()
+    task = asyncio.create_task(clock.sleep(10, pace=pace))
+    await clock.settle(sleepers=1)
+    assert not task.done()
+    clock.advance(10)
+    assert await task
 
 
 async def test_who_sleeps_forever_is_not_waited_for(clock: Clock) -> None:
