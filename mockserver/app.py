@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from aiohttp import hdrs, web
 from aiohttp.http import SERVER_SOFTWARE
 
-from mockserver.admin import Admin
+from mockserver.admin import Admin, guarded
 from mockserver.cassettes.desk import Desk
 from mockserver.dialects import Dialect
 from mockserver.dialects.azure import Azure
@@ -80,7 +80,8 @@ def create_app(pipeline: Pipeline, *, admin: AdminRoutes | None = None) -> web.A
     app.on_cleanup.append(lambda _app: pipeline.close())
     app.router.add_routes(admin_routes(pipeline.state) if admin is None else admin)
     app.router.add_get(picture_files.ROUTE, picture_files.serve)
-    app.router.add_routes(handshake.routes(pipeline, PLACES))
+    if not pipeline.state.settings.is_taped:  # what is spoken over a socket is neither recorded nor played
+        app.router.add_routes(handshake.routes(pipeline, PLACES))
     served = list(routes())
     register(served)
     for route in served:
@@ -93,7 +94,7 @@ def create_app(pipeline: Pipeline, *, admin: AdminRoutes | None = None) -> web.A
 
 def admin_routes(state: State) -> list[web.RouteDef]:
     """Everything below `/__admin`; the last of them takes whatever no other does."""
-    return [*Desk(state).routes(), *Admin(state).routes()]
+    return [*guarded(Desk(state).routes()), *Admin(state).routes()]
 
 
 async def _unsigned(_request: web.Request, response: web.StreamResponse) -> None:

@@ -12,7 +12,9 @@ from typing import Any, Self
 from mockserver.app import pipeline_of
 from mockserver.clock import Clock
 from mockserver.content_filter import ContentFilter
+from mockserver.quotas import Quotas
 from mockserver.scripting.steps import Step
+from mockserver.scripting.tokens import token_of
 from mockserver.site import Site
 from mockserver.state import Settings, State
 from mockserver.truth.journal import Exchange
@@ -130,6 +132,16 @@ class MockServer:
     def clock(self) -> Clock:
         """The time in which the server lives; `clock.stop()` makes it virtual."""
         return self._state.clock
+
+    @property
+    def quotas(self) -> Quotas:
+        """Requests and tokens a minute, for each key and deployment: `quotas.set(rpm=3, tpm=1000)`."""
+        return self._state.quotas
+
+    @property
+    def token(self) -> str:
+        """The script in one word, with its seed; `/__admin/script` and a later run take it."""
+        return token_of(self._state.script)
 
     def script(self, *steps: Step) -> None:
         """Append steps; they are taken in order, one a request, and afterwards replies are generated again."""

@@ -174,7 +174,7 @@ class Visit:
         name: Name = "azure" if self.dialect.name == "azure" else "openai"
         subject = call.deployment or call.model
         quotas = Quotas() if self.is_inner else self.state.quotas  # batches have limits of their own, and none here
-        return quotas.charge(key=call.key, subject=subject, dialect=name, estimate=tokens, now=self.now)
+        return quotas.charge(key=self.credential, subject=subject, dialect=name, estimate=tokens, now=self.now)
 
     def _check(self, call: Call, model: Model, operation: Operation) -> None:
         try:

@@ -122,6 +122,7 @@ class _Turn:
         self.call = _call(visit, route)
         named = request.headers.get(names.HEADER, "")
         current, begun_at = state.plays.current()
+        self._taken: tuple[int, Answer] | None = None
         self._cassette, self._begun_at = (names.plain(named), "") if named else (current, begun_at)
 
     @property
@@ -159,6 +160,7 @@ class _Turn:
         response = recordings.all[place].interaction.response
         answer = answer_of(response, speed=settings.replay_speed, by_event=by_event)
         self._state.journal.generated(self._visit.number, answer)
+        self._taken = place, answer
         return answer
 
     def miss(self) -> Answer:
@@ -177,9 +179,20 @@ class _Turn:
         def answer(visit: Visit) -> Answer:
             refuse = visit.refusal
             moment = Moment(call=self.call, dialect=visit.dialect, say=self._say, refuse=refuse, inner=inner)
-            return step.answer(moment)
+            bent = step.answer(moment)
+            self._give_back(bent)
+            return bent
 
         return answer
+
+    def _give_back(self, bent: Answer) -> None:
+        """Keep a recording that a fault has broken for the client's next attempt."""
+        if self._taken is None:
+            return
+        place, answer = self._taken
+        is_broken = bent.headless or bent.ending != answer.ending or bent.full_length != answer.full_length
+        if is_broken or bent.body != answer.body:
+            self._state.plays.give_back(place)
 
     def _say(self, scripted: Scripted) -> Answer:
         visit, route = self._visit, self._route

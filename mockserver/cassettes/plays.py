@@ -42,6 +42,11 @@ class Plays:
                     return place
         return places[-1] if repeats and places else None
 
+    def give_back(self, place: int) -> None:
+        """Have `place` played again by whoever asks next."""
+        with self._lock:
+            self._played.discard(place)
+
     def played(self) -> frozenset[int]:
         """Those that were played."""
         with self._lock:

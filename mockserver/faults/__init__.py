@@ -36,12 +36,21 @@ def kinds() -> "dict[str, Kind]":
 
 def make(name: str, **options: Any) -> "Step":
     """A step with the fault called `name`; KeyError if there is none, ValueError for a value it cannot take."""
-    return kinds()[name].step(**options)
+    return _known(name).step(**options)
 
 
 def maker(name: str) -> "Callable[..., Effect]":
     """The function behind a fault, whose signature says what it takes."""
-    return kinds()[name].make
+    return _known(name).make
+
+
+def _known(name: str) -> "Kind":
+    try:
+        return kinds()[name]
+    except KeyError:
+        from mockserver.scripting.options import suggestion
+
+        raise KeyError(f"unknown fault {name!r}; {suggestion(name, names())}") from None
 
 
 def __getattr__(name: str) -> "Callable[..., Step]":

@@ -11,7 +11,7 @@ from typing_extensions import override
 from mockserver.answers import Answer
 from mockserver.calls import Call
 from mockserver.faults.landmarks import never_there
-from mockserver.scripting.options import check, copied
+from mockserver.scripting.options import check, copied, suggestion
 from mockserver.scripting.steps import OF_EVERY_STEP, Action, Moment, Step
 
 Effect = Callable[[Moment], Answer]
@@ -114,7 +114,7 @@ def register(
         @functools.wraps(make)
         def step(*args: Any, **kwargs: Any) -> Step:
             every = {key: kwargs.pop(key) for key in OF_EVERY_STEP if key in kwargs}
-            given = dict(inspect.signature(make).bind(*args, **kwargs).arguments)
+            given = _bound(make, args, kwargs)
             check(make, given)
             make(**given)
             return Step(faults=(Fault(name, copied(given)),)).given(**every)
@@ -123,3 +123,16 @@ def register(
         return step
 
     return decorate
+
+
+def _bound(make: Callable[..., Effect], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The options of a fault by their names; TypeError, with its name and what it takes, for others."""
+    signature = inspect.signature(make)
+    wrong = next((name for name in kwargs if name not in signature.parameters), None)
+    if wrong is not None:
+        known = [*signature.parameters, *OF_EVERY_STEP]
+        raise TypeError(f"{make.__name__} takes no {wrong!r}; {suggestion(wrong, known)}")
+    try:
+        return dict(signature.bind(*args, **kwargs).arguments)
+    except TypeError as exc:
+        raise TypeError(f"{make.__name__}: {exc}; it takes {signature}") from exc

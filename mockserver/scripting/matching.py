@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Annotated, Any, NamedTuple
 
 from mockserver.calls import Call, digest_of
-from mockserver.scripting.options import BadOption, Texts, Values, check, suggestion, within
+from mockserver.scripting.options import BadOption, Texts, Values, check, shown, suggestion, within
 
 _ABSENT = object()
 
@@ -111,6 +111,8 @@ _DIGEST = "sha256:"
 
 def condition_of(given: Mapping[str, Any]) -> Condition:
     """The condition that a script writes as this mapping; BadOption, with its name, for what is none."""
+    if not isinstance(given, Mapping):
+        raise BadOption("match", f"match is {shown(given)}; it takes a mapping of {', '.join(CONDITIONS)}")
     for name in given:
         if name not in CONDITIONS:
             raise BadOption(str(name), f"unknown condition {name!r}; {suggestion(name, CONDITIONS)}")

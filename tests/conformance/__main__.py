@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from tests.conformance import conversations, suite
+from tests.conformance import conversations, fuzzing, suite
 from tests.conformance.report import FAILED, Row, exit_code, failures, table
 from tests.conformance.serving import NotStarted, Served, serving
 from tests.conformance.workshop import Workshop
 
 _HOME = Path(__file__).parents[2] / ".conformance"
-_KINDS = {"suite": (), "node": ("node",), "clients": ("python",), "all": ("python", "node")}
+_KINDS = {"suite": (), "fuzz": (), "node": ("node",), "clients": ("python",), "all": ("python", "node")}
 _SEED = "7"
 
 
@@ -31,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found += _shown("openai-python's own tests", _suite(workshop, options.server))
         if chosen:
             found += _shown("conversations held", _clients(chosen, workshop, options.server))
+        if options.part in ("fuzz", "all"):
+            found += _shown("the admin API, fuzzed", _fuzz(workshop, options.server))
     except NotStarted as exc:
         print(exc, file=sys.stderr)
         return FAILED
@@ -55,6 +57,13 @@ def _clients(chosen: Sequence[conversations.Client], workshop: Workshop, server:
     with _server(server) as served:
         rows = conversations.rows(chosen, workshop, served.origin)
     return [*rows, *_complaints("server of the clients", served)]
+
+
+def _fuzz(workshop: Workshop, server: str | None) -> list[Row]:
+    """The admin API against its own document, asked whatever comes to mind."""
+    with _server(server) as served:
+        rows = fuzzing.rows(workshop, served.origin)
+    return [*rows, *_complaints("server of the fuzzing", served)]
 
 
 def _server(origin: str | None, *options: str) -> AbstractContextManager[Served]:

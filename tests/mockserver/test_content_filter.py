@@ -143,6 +143,14 @@ def test_every_category_and_severity_can_be_refused(category: str, severity: str
     assert OpenAI().content_filtered(category=category, severity=severity) is None
 
 
+def test_azures_responses_are_refused_without_a_verdict() -> None:
+    problem = Azure().content_filtered(surface="responses")
+    assert problem is not None
+    kept = {name: value for name, value in problem.error.items() if name != "message"}
+    assert kept == {"type": "invalid_request_error", "param": "prompt", "code": "content_filter"}
+    assert "Azure OpenAI\u2019s content management policy" in problem.error["message"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -158,7 +166,7 @@ def test_a_filter_of_what_there_is_not_is_refused(words: dict[str, tuple[str, st
 
 def test_nothing_is_found_where_nothing_is_filtered() -> None:
     assert NO_FILTER.of("gore") == Verdict()
-    call = dataclasses.replace(call_of(stream=True), content_filter=NO_FILTER)  # type: ignore[call-arg] # it is a Filtered
+    call = dataclasses.replace(call_of(stream=True), content_filter=NO_FILTER)
     chunks = chat.answer(call, setting("gore")).chunks
     assert text_of(OpenAI().annotate_stream(call, chunks, Dice(1), options={})) == "gore"
 

@@ -333,3 +333,20 @@ def test_refusals_and_broken_bodies_befall_every_surface(serve: Serve) -> None:
         "insufficient_quota",
         "malformed_json",
     }
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "message"),
+    [
+        (
+            lambda: fault.rate_limited(retry_after=1),
+            TypeError,
+            "rate_limited takes no 'retry_after'; did you mean 'retry_after_s'",
+        ),
+        (lambda: fault.server_error(1, 2), TypeError, "server_error: "),
+        (lambda: reply("x", fault="cutt"), KeyError, "unknown fault 'cutt'; did you mean 'cut'"),
+    ],
+)
+def test_a_slip_of_the_pen_says_what_was_perhaps_meant(make: Any, kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=re.escape(message)):
+        make()

@@ -387,3 +387,19 @@ def test_public_cassettes_answer_their_own_requests(serve: Serve, tmp_path: Path
                 request.method, f"/{rest}", content=request.body, headers={**kept, "x-cassette-name": one.cassette}
             )
             assert (answer.status_code, "mockserver_miss" in answer.text) == (response.status, False), request.uri
+
+
+def test_a_recording_that_a_fault_has_broken_is_there_for_the_next_attempt(
+    tmp_path: Path, serve: Serve, network_allowance: Any
+) -> None:
+    recorded, headers = tmp_path / "cassettes", {"authorization": f"Bearer {KEY}"}
+    upstream = serve(script=[reply("from the real one")])
+    with MockServer(upstream=upstream.url, record=recorded) as proxy:
+        network_allowance.allow(proxy.host, proxy.port)
+        first = httpx.post(proxy.url + CHAT, headers=headers, json=chat())
+    server = serve(cassettes=recorded, script=[fault.truncated_body()])
+    with httpx.Client(headers=headers) as http:
+        with pytest.raises(httpx.TransportError):
+            http.post(server.url + CHAT, json=chat())
+        assert http.post(server.url + CHAT, json=chat()).json() == first.json()
+        assert http.post(server.url + CHAT, json=chat()).status_code == 404

@@ -75,7 +75,7 @@ def _herd(case: Case) -> Iterator[Finding]:
         for one, other in itertools.islice(pairs(call), 1)
         if _chose(one)
     ]
-    if len(returns) < case.measure.herd:
+    if not returns or len(returns) < case.measure.herd:
         return
     pauses = sorted(pause for pause, _ in returns)
     middle = pauses[len(pauses) // 2]
