@@ -28,6 +28,8 @@ _CONTENT = frozenset(
         "size",
     ]
 )
+# what changes nothing where it is said, like null of anything
+_DEFAULTS = {"response_format": {"type": "text"}, "text": {"format": {"type": "text"}}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +71,8 @@ class Call:
     @functools.cached_property
     def content(self) -> dict[str, Any]:
         """The part of the body that decides what is said, whether streamed or not and wherever it is cut."""
-        return {name: value for name, value in self.body.items() if name in _CONTENT}
+        said = {name: value for name, value in self.body.items() if name in _CONTENT}
+        return {name: value for name, value in said.items() if value not in (None, _DEFAULTS.get(name))}
 
     @functools.cached_property
     def content_digest(self) -> str:

@@ -20,7 +20,8 @@ _VERSION = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{4})(-preview)?|-latest|:\S+")
 class Model:
     """`name` as requested, `snapshot` as replied; `window` and `output` in tokens.
 
-    `dimensions` is of embeddings only, `effort` of reasoning models: the one of a request that asks for none.
+    `dimensions` is of embeddings only, `effort` of reasoning models: the one of a request that asks for none. `only` is
+    the one surface that serves it, where others serve its kind but not it.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Model:
     dimensions: int = 0
     fixed: bool = False
     effort: str = ""
+    only: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

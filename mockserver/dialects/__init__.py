@@ -55,7 +55,9 @@ class Dialect(ABC):
         """The 429 of a quota that no waiting for a minute restores."""
 
     @abstractmethod
-    def content_filtered(self, *, category: str = "violence", severity: str = "medium") -> Problem | None:
+    def content_filtered(
+        self, *, category: str = "violence", severity: str = "medium", surface: str = "chat"
+    ) -> Problem | None:
         """The refusal of a prompt by the content filter; None where the filter does not refuse.
 
         `category` is one of `content_filter.CATEGORIES`, `severity` of `content_filter.SEVERITIES`; categories that are

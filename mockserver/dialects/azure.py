@@ -121,12 +121,18 @@ class Azure(Dialect):
         return self.rate_limited(call, retry_after_s=86_400, limit="tokens")
 
     @override
-    def content_filtered(self, *, category: str = "violence", severity: str = "medium") -> Problem | None:
+    def content_filtered(
+        self, *, category: str = "violence", severity: str = "medium", surface: str = "chat"
+    ) -> Problem | None:
         message = (
             "The response was filtered due to the prompt triggering Azure OpenAI's content management policy. Please"
             " modify your prompt and retry. To learn more about our content filtering policies please read our"
             " documentation: https://go.microsoft.com/fwlink/?linkid=2198766"
         )
+        if surface == "responses":
+            # recorded with another apostrophe, and without a word about why
+            message = message.replace("'", "\u2019")
+            return problems.error(400, message, param="prompt", code="content_filter")
         verdict = Verdict({category: severity}, refused=True).on_prompt()
         inner = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": verdict}
         error = {"message": message, "type": None, "param": "prompt", "code": "content_filter", "status": 400}

@@ -21,6 +21,8 @@ from mockserver.wire import frames_of, named_events, pretty
 
 _KEYS_PAGE = "https://platform.openai.com/account/api-keys"
 _LIMITS_PAGE = "https://platform.openai.com/account/rate-limits"
+# the names in recorded refusals of models that paint nothing
+_PAINTERS = ("gpt-image-1", "gpt-image-0721-mini-alpha", "dall-e-2", "dall-e-3")
 _ORGANIZATION = "org-mockserver"
 
 
@@ -64,6 +66,7 @@ class OpenAI(Dialect):
             message = f"The requested model '{name}' does not exist."
             return problems.error(400, message, param="model", code="model_not_found")
         if call.surface == "images":
+            # as recorded of `bad model`, with a blank in it
             message = f"The model '{name}' does not exist."
             kind = "image_generation_user_error"
             return problems.error(400, message, kind=kind, param="model", code="invalid_value")
@@ -80,6 +83,8 @@ class OpenAI(Dialect):
         if call.surface == "responses":
             message = f"The requested model '{name}' is not supported with the Responses API."
             return problems.error(400, message, param="model", code="model_not_found")
+        if call.surface == "images":
+            return problems.invalid_value("model", name, _PAINTERS)
         if call.surface == "embeddings":
             return problems.error(403, "You are not allowed to generate embeddings from this model")
         if name.startswith("text-embedding-"):
@@ -151,7 +156,9 @@ class OpenAI(Dialect):
         return problems.error(429, message, kind="insufficient_quota", code="insufficient_quota")
 
     @override
-    def content_filtered(self, *, category: str = "violence", severity: str = "medium") -> Problem | None:
+    def content_filtered(
+        self, *, category: str = "violence", severity: str = "medium", surface: str = "chat"
+    ) -> Problem | None:
         return None
 
     @override

@@ -32,12 +32,16 @@ from mockserver.surfaces import Operation, Result, Setting, costs, voices
 from mockserver.surfaces import tools as toolbox
 from mockserver.surfaces.choices import Choice, choice_of, said
 from mockserver.surfaces.chunks import chunks
+from mockserver.surfaces.efforts import efforts_of
 from mockserver.surfaces.logprobs import Logprobs
 from mockserver.surfaces.messages import check_message, check_messages
+from mockserver.surfaces.metadata import check_metadata
 from mockserver.surfaces.stored_chat import store_completion
 
 _BIG = 2**63 - 1
 _MOST_LOGPROBS = 20
+# what reasoning models do not take, and the value of it that changes nothing: that this passes is unverified
+_SAMPLING = {"top_p": 1, "presence_penalty": 0, "frequency_penalty": 0, "logprobs": False, "logit_bias": {}}
 
 
 def _check_top_logprobs(param: str, value: Any) -> None:
@@ -72,7 +76,7 @@ _PARAMETERS = {
     "seed": integer(-(2**63), _BIG),
     "user": string,
     "store": boolean,
-    "metadata": obj,
+    "metadata": check_metadata,
     "logit_bias": obj,
     "modalities": array(2, one_of("text", "audio")),
     "audio": obj,
@@ -169,6 +173,10 @@ def _check_combinations(body: Mapping[str, Any]) -> None:
 
 def _check_model(body: Mapping[str, Any], model: Model) -> None:
     """What the model lacks: first what its family does, then what reasoning models do, then limits."""
+    if model.only not in ("", "chat"):
+        # as remembered from public bug reports
+        message = f"This model is only supported in v1/{model.only} and not in v1/chat/completions."
+        raise problems.error(404, message, param="model")
     for refusal in catalogue.refusals():
         if refusal.applies(model, body):
             raise problems.error(refusal.status, refusal.message, param=refusal.param, code=refusal.code)
@@ -212,7 +220,25 @@ def _check_reasoning(body: Mapping[str, Any], model: Model) -> None:
         for index, message in enumerate(body["messages"]):
             if message["role"] in ("system", "developer"):
                 raise problems.unsupported_value(f"messages[{index}].role", f"'{message['role']}'")
-    if body.get("temperature") not in (None, 1) and not model.family.startswith("gpt-5."):
+    _check_effort(body.get("reasoning_effort"), model)
+    if not model.family.startswith("gpt-5."):
+        _check_sampling(body)
+
+
+def _check_effort(effort: str | None, model: Model) -> None:
+    efforts = efforts_of(model)
+    if effort is not None and effort not in efforts:
+        # as quoted in Kilo-Org/cloud#3807
+        reason = f" Supported values are: {problems.listing(efforts)}."
+        raise problems.unsupported_value("reasoning_effort", f"'{effort}'", reason=reason)
+
+
+def _check_sampling(body: Mapping[str, Any]) -> None:
+    for name, harmless in _SAMPLING.items():
+        # as quoted of `top_p` in aandrew-me/tgpt#333 and of penalties in simonw/llm#731; of the others unverified
+        if body.get(name) not in (None, harmless):
+            raise problems.unsupported_parameter(name)
+    if body.get("temperature") not in (None, 1):
         reason = " Only the default (1) value is supported."
         raise problems.unsupported_value("temperature", body["temperature"], reason=reason)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from llmkit.tokens import encoding_for
 from mockserver import problems
 from mockserver.calls import Call
 from mockserver.catalogue import Model
@@ -124,7 +125,7 @@ def _check_prompt(value: Any, model: Model) -> None:
     flat = all(isinstance(one, str) for one in value) or len(numbers) == len(value)
     if not (flat or (len(lists) == len(value) and len(numbers) == sum(map(len, lists)))):
         raise wrong
-    most = usage.vocabulary_size(model=model.name) - 1
+    most = encoding_for(model.name).eot_token  # as recorded, not the last id that there is
     for number in numbers:
         if not 0 <= number <= most:
             message = f"Invalid token in prompt: {number}. Minimum value is 0, maximum value is {most} (inclusive)."

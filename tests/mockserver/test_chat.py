@@ -121,3 +121,14 @@ async def test_the_async_client_is_served_in_the_same_loop(network_allowance: ob
         async with openai.AsyncOpenAI(base_url=server.openai_url, api_key="any", max_retries=0) as asynchronous:
             completion = await asynchronous.chat.completions.create(model="gpt-4o", messages=user())
     assert completion.choices[0].message.content
+
+
+def test_to_ask_for_text_is_to_ask_for_nothing(http: httpx.Client) -> None:
+    plain = http.post(CHAT, json=chat()).json()["choices"]
+    assert http.post(CHAT, json=chat(response_format={"type": "text"})).json()["choices"] == plain
+    assert http.post(CHAT, json=chat(response_format=None, tools=None)).json()["choices"] == plain
+    said = [
+        http.post("/v1/responses", json={"model": "gpt-4o", "input": "Hi", **more}).json()["output"][0]["content"]
+        for more in ({}, {"text": {"format": {"type": "text"}}})
+    ]
+    assert said[0] == said[1]

@@ -115,7 +115,7 @@ def test_azure_adds_its_verdicts(http: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("parameters", "status", "message"),
     [
-        ({"prompt": [123456]}, 400, "Invalid token in prompt: 123456. Minimum value is 0, maximum value is 100276"),
+        ({"prompt": [123456]}, 400, "Invalid token in prompt: 123456. Minimum value is 0, maximum value is 100257"),
         ({"prompt": [[1], "a"]}, 400, "'$.prompt' is invalid"),
         ({"model": "gpt-4o"}, 404, "This is a chat model and not supported in the v1/completions endpoint."),
         ({"model": "text-embedding-3-small"}, 403, "You are not allowed to sample from this model"),

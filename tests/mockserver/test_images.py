@@ -256,3 +256,23 @@ def test_a_lenient_server_draws_anything(serve: Serve, body: Any) -> None:
     assert httpx.post(f"{server.openai_url}/images/generations", json=body, headers=headers).status_code == 200
     files = {"image": ("upload", b"Example data", "application/octet-stream")}
     assert httpx.post(f"{server.openai_url}/images/edits", files=files, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "message"),
+    [
+        ("bad model", "image_generation_user_error", "The model 'bad model' does not exist."),
+        (
+            "o4-mini",
+            "invalid_request_error",
+            (
+                "Invalid value: 'o4-mini'. Supported values are: 'gpt-image-1', 'gpt-image-0721-mini-alpha', 'dall-e-2', "
+                "and 'dall-e-3'."
+            ),
+        ),
+    ],
+)
+def test_what_paints_nothing_is_refused_as_recorded(http: httpx.Client, model: str, kind: str, message: str) -> None:
+    response = http.post(GENERATIONS, json={"model": model, "prompt": "an otter"})
+    assert response.status_code == 400
+    assert response.json()["error"] == {"message": message, "type": kind, "param": "model", "code": "invalid_value"}

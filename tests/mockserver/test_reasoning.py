@@ -27,7 +27,7 @@ def thoughts(body: dict[str, Any]) -> int:
 
 
 def test_more_effort_takes_more_thoughts_and_none_takes_none(http: httpx.Client) -> None:
-    spent = [thoughts(ask(http, model="gpt-5-mini", reasoning_effort=e)) for e in ("none", "low", "medium", "high")]
+    spent = [thoughts(ask(http, model="gpt-5.4-mini", reasoning_effort=e)) for e in ("none", "low", "medium", "high")]
     assert spent[0] == 0
     assert spent == sorted(spent)
     assert len(set(spent)) == 4
@@ -152,3 +152,51 @@ def test_a_reply_that_does_not_fit_after_the_prompt_is_refused(http: httpx.Clien
     error = http.post(CHAT, json=body).json()["error"]
     assert "(5008 in the messages, 8000 in the completion)" in error["message"]
     assert (error["param"], error["code"]) == ("messages", "context_length_exceeded")
+
+
+@pytest.mark.parametrize(
+    ("model", "parameters", "param", "code"),
+    [
+        ("gpt-5", {"reasoning_effort": "none"}, "reasoning_effort", "unsupported_value"),
+        ("o4-mini", {"reasoning_effort": "minimal"}, "reasoning_effort", "unsupported_value"),
+        ("o3-mini", {"top_p": 0.5}, "top_p", "unsupported_parameter"),
+        ("o3-mini", {"presence_penalty": 1}, "presence_penalty", "unsupported_parameter"),
+        ("o3-mini", {"logprobs": True}, "logprobs", "unsupported_parameter"),
+        ("gpt-4o", {"metadata": {"a": True}}, "metadata.a", "invalid_type"),
+    ],
+)
+def test_what_a_model_does_not_take_is_refused(
+    http: httpx.Client, model: str, parameters: dict[str, Any], param: str, code: str
+) -> None:
+    response = http.post(CHAT, json=chat(model=model, **parameters))
+    error = response.json()["error"]
+    assert (response.status_code, error["param"], error["code"]) == (400, param, code)
+
+
+def test_the_efforts_that_a_model_takes_are_listed_in_the_words_of_each_surface(http: httpx.Client) -> None:
+    supported = "Supported values are: 'low', 'medium', and 'high'."
+    in_chat = http.post(CHAT, json=chat(model="o4-mini", reasoning_effort="minimal")).json()["error"]["message"]
+    body = {"model": "o4-mini", "input": "Hi", "reasoning": {"effort": "minimal"}}
+    in_responses = http.post("/v1/responses", json=body).json()["error"]["message"]
+    assert in_chat == f"Unsupported value: 'reasoning_effort' does not support 'minimal' with this model. {supported}"
+    assert in_responses == f"Unsupported value: 'minimal' is not supported with the 'o4-mini' model. {supported}"
+
+
+def test_chat_sends_models_of_responses_there(http: httpx.Client) -> None:
+    response = http.post(CHAT, json=chat(model="o1-pro"))
+    assert response.status_code == 404
+    assert "only supported in v1/responses" in response.json()["error"]["message"]
+    assert http.post("/v1/responses", json={"model": "o1-pro", "input": "Hi"}).status_code == 200
+
+
+def test_responses_refuse_models_as_recorded(http: httpx.Client) -> None:
+    absent = http.post("/v1/responses", json={"model": "gpt-5-chat-latest", "input": "Hi"})
+    assert absent.status_code == 404
+    message = "Model not found gpt-5-chat-latest"
+    assert absent.json()["error"] == {
+        "message": message, "type": "invalid_request_error", "param": "model", "code": None
+    }  # fmt: skip
+    research = {"model": "o3-deep-research", "input": "Hi"}
+    assert http.post("/v1/responses", json=research).json()["error"]["param"] == "tools"
+    searching = {**research, "tools": [{"type": "web_search_preview"}]}
+    assert http.post("/v1/responses", json=searching).status_code == 200

@@ -24,6 +24,7 @@ from mockserver.parameters import (
     string,
 )
 from mockserver.surfaces import tools as toolbox
+from mockserver.surfaces.efforts import efforts_of
 from mockserver.surfaces.metadata import check_metadata
 from mockserver.surfaces.responses.conversation import Item, items_of, kind_of, said
 
@@ -48,14 +49,10 @@ _REQUIRED = {
     "custom_tool_call_output": ("call_id", "output"),
     "item_reference": ("id",),
 }
+# known, and not served: the last recorded replies of api.openai.com
+_ABSENT = ("gpt-5-chat-latest",)
+_SEARCHES = ("web_search_preview", "web_search", "mcp", "file_search")  # that deep research needs one of
 _CONTEXTS = ("auto", "current_turn")  # that every model takes; gpt-5.6 was recorded with `all_turns`, too
-_EFFORTS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    # family, what it takes: as the refusals recorded of each say
-    ("gpt-5.1", ("none", "low", "medium", "high")),
-    ("gpt-5.", ("none", "low", "medium", "high", "xhigh")),
-    ("gpt-5", ("minimal", "low", "medium", "high")),
-    ("o", ("low", "medium", "high")),
-)
 
 
 def _check_parts(param: str, value: Any) -> None:
@@ -203,6 +200,8 @@ def check(call: Call, model: Model) -> None:
     body = call.body
     _check_known(body)
     require(body, ["model"])
+    if model.family in _ABSENT and call.dialect == "openai":
+        raise problems.error(404, f"Model not found {model.name}", param="model")
     if not any(body.get(name) is not None for name in ("prompt", "previous_response_id", "conversation")):
         require(body, ["input"])
     check_all(body, _PARAMETERS)
@@ -290,6 +289,9 @@ def _check_json(body: Mapping[str, Any]) -> None:
 
 def _check_model(body: Mapping[str, Any], model: Model) -> None:
     reasoning = body.get("reasoning") or {}
+    if "deep-research" in model.family and not any(tool["type"] in _SEARCHES for tool in body.get("tools") or ()):
+        message = "Deep research models require at least one of 'web_search_preview', 'mcp', or 'file_search' tools."
+        raise problems.error(400, message, param="tools")
     if model.kind == "reasoning":
         _check_thinker(body, reasoning, model)
     elif reasoning.get("effort") is not None:
@@ -304,7 +306,7 @@ def _check_model(body: Mapping[str, Any], model: Model) -> None:
 
 def _check_thinker(body: Mapping[str, Any], reasoning: Mapping[str, Any], model: Model) -> None:
     """Reasoning models take some efforts, no sampling parameters and no log probabilities."""
-    efforts = next((words for start, words in _EFFORTS if model.family.startswith(start)), ())
+    efforts = efforts_of(model)
     effort = reasoning.get("effort")
     if effort is not None and effort not in efforts:
         raise _unsupported("reasoning.effort", effort, efforts, model)
