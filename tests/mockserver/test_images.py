@@ -266,8 +266,8 @@ def test_a_lenient_server_draws_anything(serve: Serve, body: Any) -> None:
             "o4-mini",
             "invalid_request_error",
             (
-                "Invalid value: 'o4-mini'. Supported values are: 'gpt-image-1', 'gpt-image-0721-mini-alpha', 'dall-e-2', "
-                "and 'dall-e-3'."
+                "Invalid value: 'o4-mini'. Supported values are: 'gpt-image-1', 'gpt-image-0721-mini-alpha',"
+                " 'dall-e-2', and 'dall-e-3'."
             ),
         ),
     ],
