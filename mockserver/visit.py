@@ -374,7 +374,8 @@ class Visit:
         """What the operation says, as the dialect puts it."""
         hit = call.content_filter.of_prompt(call.body).hit
         if hit is not None:
-            problem = self.dialect.content_filtered(category=hit.category, severity=hit.severity)
+            category, severity = hit.category, hit.severity
+            problem = self.dialect.content_filtered(category=category, severity=severity, surface=call.surface)
             if problem is not None:
                 raise problem
             setting = replace(setting, scripted=Scripted(text="", finish_reason="content_filter"))

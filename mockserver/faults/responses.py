@@ -84,7 +84,8 @@ def content_filtered(*, category: Category = "violence", severity: Severity = "m
     """
 
     def effect(moment: Moment) -> Answer:
-        problem = moment.dialect.content_filtered(category=category, severity=severity)
+        surface = moment.call.surface
+        problem = moment.dialect.content_filtered(category=category, severity=severity, surface=surface)
         if problem is not None:
             return moment.refuse(problem)
         return moment.say(Scripted(text="", finish_reason="content_filter"))
