@@ -108,6 +108,7 @@ def test_an_exchange_cleared_away_is_not_brought_back() -> None:
 
 def test_a_reply_is_kept_with_its_status_headers_and_body(mockserver: MockServer, http: httpx.Client) -> None:
     response = http.post(CHAT, json=chat(), headers={"user-agent": "a client", "x-stainless-retry-count": "1"})
+    assert mockserver._state.journal.wait_until_ended(10)
     (exchange,) = mockserver.journal
     assert exchange.response == response.json()
     assert exchange.response_header("x-request-id") == response.headers["x-request-id"]
