@@ -260,6 +260,8 @@ class Clock:
 class _Sleeper:
     """Who waits in one event loop; `due` on the line of the clock."""
 
+    __slots__ = ("_done", "due", "is_woken", "loop", "number", "timer")
+
     def __init__(self, loop: asyncio.AbstractEventLoop, number: int) -> None:
         self.loop, self.number = loop, number
         self.due = math.inf

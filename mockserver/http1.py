@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from aiohttp.helpers import rfc822_formatted_time
 
-from mockserver.answers import Answer
+from mockserver.answers import Answer, chunk_of
 
 _MOST_HEAD = 16 * 1024
 _MOST_BODY = 1024 * 1024
@@ -17,6 +17,9 @@ _MOST_BODY = 1024 * 1024
 _REQUEST_LINE = re.compile(rb"POST (/[!-$&->@-~]*)(?:\?([!-$&'-*,-~]*(?:&[!-$&'-*,-~]*)*))? HTTP/1\.1\r\n")
 _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t -~]*?)[ \t]*\r\n")
 _UNUSUAL = frozenset({"transfer-encoding", "expect", "upgrade", "content-encoding", "connection", "trailer", "te"})
+_BODILESS = frozenset({204, 304})
+# what aiohttp writes by itself, unless an answer has its own word on it
+_OWN = frozenset({"content-length", "transfer-encoding", "content-encoding", "connection", "date"})
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -88,23 +91,35 @@ def _query(raw: bytes | None) -> dict[str, str]:
     return query
 
 
-def is_whole(answer: Answer) -> bool:
-    """Whether `answer` can go out in one write: nothing waits, and nothing breaks."""
+def is_plain(answer: Answer) -> bool:
+    """Whether `answer` is HTTP of the plainest kind: it may wait, but nothing breaks, and no header is about HTTP."""
     breaks = answer.headless or answer.ending != "whole" or answer.full_length is not None
-    waits = answer.delay_s or answer.idle_close_s is not None or any(frame.wait_s for frame in answer.frames)
-    return not breaks and not waits
+    acts_on_more = answer.idle_close_s is not None or answer.shut_s is not None
+    has_body = answer.status >= 200 and answer.status not in _BODILESS
+    names = {name.lower() for name in answer.headers}
+    return has_body and not breaks and not acts_on_more and "content-type" in names and _OWN.isdisjoint(names)
+
+
+def waits(answer: Answer) -> bool:
+    """Whether `answer` takes its time."""
+    return bool(answer.delay_s) or any(frame.wait_s for frame in answer.frames)
 
 
 def render(answer: Answer) -> bytes:
-    """A whole answer as it goes over the socket; the events of a stream are a chunk each."""
+    """A plain answer as it goes over the socket, without its waits; the events of a stream are a chunk each."""
+    if answer.streamed:
+        return plain_head(answer) + b"".join(chunk_of(data) for data, _ in answer.frames if data) + chunk_of(b"")
+    return plain_head(answer) + answer.body
+
+
+def plain_head(answer: Answer) -> bytes:
+    """Status line and headers of a plain answer."""
     status = answer.status
     lines = [f"HTTP/1.1 {status} {_REASONS.get(status, '')}\r\n"]
     lines += [f"{name}: {value}\r\n" for name, value in answer.safe_headers.items()]
     lines.append(f"date: {rfc822_formatted_time()}\r\n")
     if answer.streamed:
         lines.append("transfer-encoding: chunked\r\n\r\n")
-        body = b"".join(b"%x\r\n%b\r\n" % (len(data), data) for data, _ in answer.frames if data) + b"0\r\n\r\n"
     else:
-        body = answer.body
-        lines.append(f"content-length: {len(body)}\r\n\r\n")
-    return "".join(lines).encode("utf-8", "surrogateescape") + body
+        lines.append(f"content-length: {sum(len(data) for data, _ in answer.frames)}\r\n\r\n")
+    return "".join(lines).encode("utf-8", "surrogateescape")

@@ -44,6 +44,8 @@ class Pipeline:
     state: State
     closing: Closing = field(default_factory=Closing)
     shut: Callable[[float], None] = field(default=lambda _seconds: None)  # the door's, once there is one
+    # visits that are decided already, by the aiohttp connection over which they are to be answered
+    decided: dict[object, tuple[Visit, Answer]] = field(default_factory=dict)
 
     def serve(self, route: Route) -> Handler:
         """The handler of one route."""
@@ -73,6 +75,8 @@ class Pipeline:
         self, request: web.Request, dialect: Dialect, decide: Callable[[Visit], Answer]
     ) -> web.StreamResponse:
         """Read the request, let `decide` answer it, and write both into the journal before the first byte is sent."""
+        if request.protocol in self.decided:
+            return await self._carry_out(request, *self.decided.pop(request.protocol))
 
         async def answer(visit: Visit) -> web.StreamResponse:
             await visit.read(read_body(request, limit=self.state.settings.body_limit))
@@ -80,11 +84,24 @@ class Pipeline:
 
         return await self.attend(request, dialect, answer)
 
+    async def _carry_out(self, request: web.Request, visit: Visit, answer: Answer) -> web.StreamResponse:
+        """Send what was decided before aiohttp read the request."""
+
+        async def send_it(visit: Visit) -> web.StreamResponse:
+            await read_body(request, limit=self.state.settings.body_limit)
+            return await self.send(request, visit, answer)
+
+        return await self._follow(visit, send_it)
+
     async def attend(
         self, request: web.Request, dialect: Dialect, answer: Callable[[Visit], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         """Let `answer` deal with a request, which is in the journal from its beginning to its end."""
-        visit = Visit.open(self.state, dialect, Arrival.of(request))
+        return await self._follow(Visit.open(self.state, dialect, Arrival.of(request)), answer)
+
+    async def _follow(
+        self, visit: Visit, answer: Callable[[Visit], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
         try:
             return await answer(visit)
         except ClientLeft as left:

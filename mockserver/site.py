@@ -1,5 +1,6 @@
 """A server in the running loop: a listening socket, the application behind it, and its orderly end."""
 
+import asyncio
 import logging
 import socket
 import ssl
@@ -26,7 +27,7 @@ class Site:
     def __init__(
         self, pipeline: Pipeline, *, admin: AdminRoutes | None = None, tls: ssl.SSLContext | None = None, grace_s: float
     ) -> None:
-        self._pipeline, self._tls = pipeline, tls
+        self._pipeline, self._tls, self._grace_s = pipeline, tls, grace_s
         self._fronts: set[Front] = set()
         self._runner = web.AppRunner(
             create_app(pipeline, admin=admin),
@@ -71,9 +72,18 @@ class Site:
         """
         self._pipeline.closing.drain()
         self._door.close()
+        await asyncio.gather(self._close_fronts(), self._runner.cleanup())
+
+    async def _close_fronts(self) -> None:
         for front in list(self._fronts):
             front.close()
-        await self._runner.cleanup()
+        sending = [front.sending for front in self._fronts if front.sending is not None]
+        if sending:
+            _, late = await asyncio.wait(sending, timeout=self._grace_s)
+            for task in late:
+                task.cancel()
+        for front in list(self._fronts):
+            front.abort()
 
     def release(self) -> None:
         """Break off the answers under way: whoever waits for the stop need not wait for them."""

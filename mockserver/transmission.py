@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from mockserver.answers import Answer
+from mockserver.answers import Answer, chunk_of
 from mockserver.clock import Alarm, Clock, Pace
+from mockserver.http1 import plain_head
 
 # connections that are to close by themselves: the loop alone would not keep what waits for it
 _CLOSING: set[asyncio.Future[None]] = set()
@@ -72,6 +73,35 @@ async def send(
     ClientLeft if the client hangs up before the end.
     """
     return await _Transmission(request, answer, clock, closing, sent).run()
+
+
+async def send_slowly(
+    transport: asyncio.Transport, answer: Answer, *, clock: Clock, closing: Closing, sent: Progress
+) -> None:
+    """Write straight to the socket what is plain but for its waits.
+
+    Thousands of them wait at once, so it keeps no more than its place in the frames.
+    """
+    pace, size = Pace(), 0
+
+    async def pause(delay_s: float) -> bool:
+        if delay_s and not await clock.sleep(delay_s, cancelled=closing.end_of(delay_s, clock), pace=pace):
+            transport.abort()
+            return False
+        return True
+
+    if not await pause(answer.delay_s):
+        return
+    transport.write(plain_head(answer))
+    for number, (data, wait_s) in enumerate(answer.frames, 1):
+        if wait_s and not await pause(wait_s):
+            return
+        size += len(data)
+        sent(number, size)
+        if data:
+            transport.write(chunk_of(data) if answer.streamed else data)
+    if answer.streamed:
+        transport.write(chunk_of(b""))
 
 
 class _Transmission:

@@ -4,6 +4,7 @@ Almost no body holds a credential, so a few searches of the raw bytes decide whe
 """
 
 import json
+import operator
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -65,13 +66,16 @@ def hidden_bytes(data: bytes, secrets: Collection[str]) -> bytes:
 
 
 def hidden_frames(frames: Sequence[bytes], secrets: Collection[str], *, thorough: bool) -> Sequence[bytes]:
-    """The same of the events of a stream; `thorough`: also what only their texts together spell."""
+    """The same of the events of a stream; `thorough`: also what only their texts together spell.
+
+    Where there is nothing to hide, these are the very same objects: slow streams keep them for long.
+    """
     if not thorough and not _holds(b"".join(frames), secrets):
         return frames
     clean = [_hidden_event(frame, secrets) for frame in frames]
     if any(hidden_text(text, secrets) != text for text in _spelt(clean)):
         return [f"data: {json.dumps(HIDDEN)}\n\n".encode()] * len(frames)
-    return clean
+    return frames if all(map(operator.is_, clean, frames)) else clean
 
 
 def _holds(data: bytes, secrets: Collection[str]) -> bool:
@@ -101,7 +105,8 @@ def _hidden_event(frame: bytes, secrets: Collection[str]) -> bytes:
     if not mark:
         return _replaced(frame, secrets)
     body = data.rstrip(b"\n")
-    return head + mark + hidden_bytes(body, secrets) + data[len(body) :]
+    clean = hidden_bytes(body, secrets)
+    return frame if clean is body else head + mark + clean + data[len(body) :]
 
 
 def _spelt(frames: Iterable[bytes]) -> Iterable[str]:

@@ -127,7 +127,7 @@ class Record:
         self.response_headers = hidden_texts(answer.headers, secrets, has_names=False)
         self.request_id, self.streamed = request_id, answer.streamed
         self.ending = _ending(answer)
-        is_same = self.made is answer.frames
+        is_same = _are_alike(self.made, answer.frames)
         self.planned = self._hidden(answer.frames, secrets)
         self.made = self.planned if is_same else self._hidden(self.made, secrets)
         self.answered_at = self.now()
@@ -316,6 +316,13 @@ def _ending(answer: Answer) -> str:
     if answer.ending != "whole":
         return answer.ending
     return "headless" if answer.headless else "fin" if answer.full_length is not None else "whole"
+
+
+def _are_alike(made: tuple[Frame, ...], planned: tuple[Frame, ...]) -> bool:
+    """Whether a plan says what was made, however late."""
+    return made is planned or (
+        len(made) == len(planned) and all(one.data is other.data for one, other in zip(made, planned, strict=True))
+    )
 
 
 def _joined(frames: tuple[Frame, ...]) -> Raw | None:
