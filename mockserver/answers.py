@@ -59,6 +59,8 @@ class Answer:
     @property
     def safe_headers(self) -> dict[str, str]:
         """The headers without control characters: some values come from requests, and a line break would forge more."""
+        if not _CONTROL.search("".join(self.headers.values())):
+            return dict(self.headers)
         return {name: _CONTROL.sub("", value) for name, value in self.headers.items()}
 
     @property

@@ -9,6 +9,7 @@ from typing import Any
 
 from mockserver.content_filter import NO_FILTER, ContentFilter
 from mockserver.forms import Upload
+from mockserver.wire import compact
 
 # what generated content depends on: neither how it is delivered nor where it is cut
 _CONTENT = frozenset(
@@ -77,7 +78,7 @@ class Call:
     @functools.cached_property
     def content_digest(self) -> str:
         """What stands for `content` where random numbers depend on it: it is read once, not for each of them."""
-        raw = json.dumps(self.content, sort_keys=True).encode()
+        raw = compact(self.content, sort_keys=True)
         return hashlib.blake2b(raw, digest_size=16).hexdigest()
 
     @functools.cached_property

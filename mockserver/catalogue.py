@@ -75,7 +75,12 @@ def names() -> list[str]:
 
 def is_retired(name: str) -> bool:
     """Whether a model of this name was served once and is no longer."""
-    return name in [each["name"] for each in _table()["retired"]]
+    return name in _retired()
+
+
+@cache
+def _retired() -> frozenset[str]:
+    return frozenset(each["name"] for each in _table()["retired"])
 
 
 @cache

@@ -96,8 +96,8 @@ def is_plain(answer: Answer) -> bool:
     breaks = answer.headless or answer.ending != "whole" or answer.full_length is not None
     acts_on_more = answer.idle_close_s is not None or answer.shut_s is not None
     has_body = answer.status >= 200 and answer.status not in _BODILESS
-    names = {name.lower() for name in answer.headers}
-    return has_body and not breaks and not acts_on_more and "content-type" in names and _OWN.isdisjoint(names)
+    has_own = "content-type" not in answer.headers or not _OWN.isdisjoint(map(str.lower, answer.headers))
+    return has_body and not breaks and not acts_on_more and not has_own
 
 
 def waits(answer: Answer) -> bool:

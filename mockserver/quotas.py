@@ -16,6 +16,7 @@ Refused requests are said to count too (https://help.openai.com/articles/5955604
 refused as one request too many do not, so that who waits as told is let in.
 """
 
+import functools
 import hashlib
 import threading
 from abc import ABC, abstractmethod
@@ -398,6 +399,7 @@ def digest(key: str) -> str:
     return hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
+@functools.lru_cache(maxsize=1024)
 def go_duration(seconds: float) -> str:
     """A duration as Go prints it, to the nanosecond: `6ms`, `1m2.5s`, `114h18m0s`.
 

@@ -24,6 +24,7 @@ from mockserver.transmission import BodyTooLarge
 from mockserver.wire import compact, parse_json, readable
 
 _API_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
+_SEPARATORS = re.compile(r"[\s;=,]+")
 _CREDENTIALS = frozenset({"authorization", "api-key", "cookie", "proxy-authorization", "ocp-apim-subscription-key"})
 _NAMELESS = Model(name="", family="", kind="chat", snapshot="")
 
@@ -155,11 +156,11 @@ class Visit:
         """What the script, or else the operation, answers; Problem where the request is refused."""
         call = self._parse(operation, place)
         model = self._model(call, operation)
-        call = replace(call, model=model.name)
+        call = call if call.model == model.name else replace(call, model=model.name)
         self.note(model=call.model, key=call.key)
         self._check(call, model, operation)
         charge = self._charge(call, model, operation)
-        return self._follow_script(call, self._setting(model), operation, charge)
+        return self._follow_script(call, model, operation, charge)
 
     def _charge(self, call: Call, model: Model, operation: Operation) -> Charge | None:
         """What the quotas are charged before anything is said, None where there are none; Problem if it is too much."""
@@ -183,9 +184,9 @@ class Visit:
             if not self.state.settings.lenient:
                 raise
 
-    def _follow_script(self, call: Call, setting: Setting, operation: Operation, charge: Charge | None) -> Answer:
+    def _follow_script(self, call: Call, model: Model, operation: Operation, charge: Charge | None) -> Answer:
         def say(scripted: Scripted) -> Answer:
-            answer = self._success(call, replace(setting, scripted=scripted), operation, charge)
+            answer = self._success(call, self._setting(model, scripted), operation, charge)
             self.state.journal.generated(self.number, answer)
             return answer
 
@@ -207,9 +208,9 @@ class Visit:
         """What the operation says where a script wants it, whatever else would answer; no quota is charged."""
         call = self._parse(operation, place)
         model = self._model(call, operation)
-        call = replace(call, model=model.name)
+        call = call if call.model == model.name else replace(call, model=model.name)
         self._check(call, model, operation)
-        answer = self._success(call, replace(self._setting(model), scripted=scripted), operation, None)
+        answer = self._success(call, self._setting(model, scripted), operation, None)
         self.state.journal.generated(self.number, answer)
         return answer
 
@@ -312,7 +313,7 @@ class Visit:
             return call.model if catalogue.find(call.model) else _stand_in(operation)
         return deployments.get(call.model, "")
 
-    def _setting(self, model: Model) -> Setting:
+    def _setting(self, model: Model, scripted: Scripted) -> Setting:
         settings = self.state.settings
         return Setting(
             model=model,
@@ -322,6 +323,7 @@ class Visit:
             store=self.state.store,
             perform=self._perform,
             lenient=settings.lenient,
+            scripted=scripted,
         )
 
     def _perform(self, call: Call, method: str, path: str, body: dict[str, Any]) -> Performed:
@@ -434,4 +436,4 @@ _STAND_INS = {
 def _secrets_of(headers: Mapping[str, str]) -> frozenset[str]:
     """Every credential in the headers, in whatever dialect."""
     values = [headers[name] for name in _CREDENTIALS if name in headers]
-    return frozenset(part for value in values for part in re.split(r"[\s;=,]+", value) if part)
+    return frozenset(part for value in values for part in _SEPARATORS.split(value) if part)

@@ -1,6 +1,7 @@
 """How bodies are spelt: JSON, server-sent events, multipart forms."""
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -39,20 +40,23 @@ def event(data: bytes) -> bytes:
 def parse_json(raw: bytes, *, max_depth: int = 256) -> Any:
     """The JSON in `raw`; ValueError for what is not JSON, not Unicode, or nested deeper than `max_depth`."""
     try:
-        payload = json.loads(raw.decode(), parse_constant=_refuse_constant)
+        payload = _DECODER.decode(raw.decode())
     except RecursionError as exc:
         raise ValueError("nested too deep") from exc
     if _depth(raw) > max_depth:
         raise ValueError("nested too deep")
-    if b"\\u" in raw:
-        json.dumps(
-            payload, ensure_ascii=False
-        ).encode()  # half of a surrogate pair is no text; UnicodeError is a ValueError
+    if _SURROGATE.search(raw):
+        # half of a surrogate pair is no text; UnicodeError is a ValueError
+        json.dumps(payload, ensure_ascii=False).encode()
     return payload
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def _depth(raw: bytes) -> int:

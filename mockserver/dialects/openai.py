@@ -23,6 +23,7 @@ _KEYS_PAGE = "https://platform.openai.com/account/api-keys"
 _LIMITS_PAGE = "https://platform.openai.com/account/rate-limits"
 # the names in recorded refusals of models that paint nothing
 _PAINTERS = ("gpt-image-1", "gpt-image-0721-mini-alpha", "dall-e-2", "dall-e-3")
+_MOST_PADDING = 16
 _ORGANIZATION = "org-mockserver"
 
 
@@ -265,7 +266,11 @@ class OpenAI(Dialect):
         declined = isinstance(options, Mapping) and options.get("include_obfuscation") is False
         if call.surface != "chat" or declined:
             return shown
-        return [{**chunk, "obfuscation": dice.token(dice.randint(1, 16))} for chunk in shown]
+        lengths, letters = dice.bytes(len(shown)), dice.token(len(shown) + _MOST_PADDING)  # one draw for all of them
+        return [
+            {**chunk, "obfuscation": letters[at : at + 1 + lengths[at] % _MOST_PADDING]}
+            for at, chunk in enumerate(shown)
+        ]
 
 
 def masked(key: str) -> str:

@@ -19,7 +19,7 @@ COMMON = frozenset(
 )
 
 _MOST_DRAWN = 16  # bytes that a text is drawn with
-_READ = 400  # letters of a prompt that its answer is made from
+_READ = 200  # letters of a prompt that its answer is made from
 
 _OPENINGS = (
     "Here is what matters about {topic}.",

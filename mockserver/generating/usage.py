@@ -36,7 +36,7 @@ def prompt_tokens(
     `demanded` is the one that it must call, `restricted` that `tool_choice` names which it may.
     """
     if not functions:
-        return int(count_tokens(messages, model=model))
+        return int(count_tokens(list(messages), model=model))
     listed = list(messages)
     tools = _tool_tokens(listed, functions, demanded, model)
     return int(count_tokens(listed, model=model)) + tools - (restricted and model.startswith("gpt-5"))

@@ -58,6 +58,8 @@ def choice_of(call: Call, setting: Setting, index: int) -> Choice:
     choice = voices.spoken(choice, call, setting, index) if call.body.get("modalities") else choice
     accepted, rejected = _predicted(call.body.get("prediction"), choice.text, setting.model.name)
     reason = setting.scripted.finish_reason or choice.finish_reason
+    if reason == choice.finish_reason and not (reasoning or accepted or rejected):
+        return choice
     return replace(choice, finish_reason=reason, reasoning=reasoning, accepted=accepted, rejected=rejected)
 
 
@@ -92,6 +94,8 @@ def _cut(whole: Choice, stop: str | list[str] | None, limit: int, model: str) ->
     if text != stopped:
         return Choice(text=text, annotations=annotations, finish_reason="length", tokens=limit)
     tokens = usage.text_tokens(text, model=model)
+    if not whole.tool_calls:
+        return Choice(text=text, annotations=annotations, finish_reason=whole.finish_reason, tokens=tokens)
     called = _cut_calls(replace(whole, text=text, annotations=annotations), limit - tokens, model)
     return replace(called, tokens=tokens + called.tokens)
 

@@ -1,8 +1,7 @@
 """The chunks of a chat stream, as recorded from api.openai.com; those of a voice are unverified."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from mockserver.generating import usage
 from mockserver.surfaces.choices import Choice
@@ -12,8 +11,7 @@ Delta = dict[str, Any]
 _SOUND = 12_000  # letters of base64 in a chunk, a multiple of four
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(NamedTuple):
     """What one chunk adds: a delta, the tokens of its text (None where it carries no text), and why the choice ends."""
 
     delta: Delta

@@ -24,7 +24,7 @@ def _counted(body: Mapping[str, Any], messages: Sequence[Mapping[str, Any]], mod
     functions = toolbox.functions_of(body) if body.get("tools") or body.get("functions") else ()
     demanded = toolbox.demanded(body) if functions else None
     return usage.prompt_tokens(
-        map(billed, messages),
+        [billed(message) for message in messages],
         model=model,
         functions=functions,
         demanded=demanded,

@@ -17,7 +17,7 @@ _NAME = re.compile(r"[a-zA-Z0-9_-]+")
 
 def check_messages(param: str, value: Any) -> None:
     """Refuse what is no conversation."""
-    array(2048, check_message)(param, value)
+    _check_list(param, value)
     _check_tool_answers(value)
 
 
@@ -25,12 +25,17 @@ def check_message(param: str, value: Any) -> None:
     """Refuse a message that is malformed in itself."""
     obj(param, value)
     require(value, ["role"], within=param)
-    one_of(*_ROLES)(f"{param}.role", value["role"])
+    _check_role(f"{param}.role", value["role"])
     if isinstance(value.get("name"), str):
         check_name(f"{param}.name", value["name"])
     elif "name" in value and value["name"] is not None:
         string(f"{param}.name", value["name"])
     _CHECKS_BY_ROLE.get(value["role"], _check_spoken)(param, value)
+
+
+_check_list = array(2048, check_message)
+_check_role = one_of(*_ROLES)
+_check_kind = either("one of a string or array of objects", {str: None, list: None})
 
 
 def billed(message: Mapping[str, Any]) -> Message:
@@ -94,7 +99,7 @@ def _check_content(param: str, message: Message) -> None:
     content = message.get("content")
     if content is None:
         raise _null_content(param)
-    either("one of a string or array of objects", {str: None, list: None})(f"{param}.content", content)
+    _check_kind(f"{param}.content", content)
     for index, part in enumerate(content if isinstance(content, list) else ()):
         _check_part(f"{param}.content[{index}]", part)
         if message["role"] == "tool" and part["type"] == "image_url":
