@@ -115,7 +115,7 @@ def _length(encoding: "tiktoken.Encoding", text: str) -> int:
     if len(text) <= _SHORT:
         return _short_length(encoding.name, text)
     try:
-        return len(encoding.encode_ordinary(text))
+        return len(encoding.encode(text, disallowed_special=()))
     except ValueError:
         if len(text) <= _SLICE:
             raise
