@@ -39,7 +39,9 @@ _FRAMES: dict[Framing, _Frame] = {
 
 # tiktoken raises ValueError where a run of a million blanks overflows its regex stack; such text is counted in slices
 _SLICE = 500_000
-_SHORT = 80  # letters of a text whose length is remembered
+_SHORT, _MEDIUM = 80, 8_000  # letters of texts whose lengths are remembered: many of the short, some of the others
+_ANSWERS = ("tool", "function")  # roles of what calls are answered with
+_PLAIN = frozenset({"role", "content"})
 # fewest and most tokens of one image on any model but gpt-4o-mini
 _ANY_IMAGE = (2, 3780)
 
@@ -112,8 +114,8 @@ def _encoding_name(model: str) -> str:
 
 
 def _length(encoding: "tiktoken.Encoding", text: str) -> int:
-    if len(text) <= _SHORT:
-        return _short_length(encoding.name, text)
+    if len(text) <= _MEDIUM:
+        return (_short_length if len(text) <= _SHORT else _medium_length)(encoding.name, text)
     try:
         return len(encoding.encode(text, disallowed_special=()))
     except ValueError:
@@ -125,6 +127,12 @@ def _length(encoding: "tiktoken.Encoding", text: str) -> int:
 @lru_cache(maxsize=4096)
 def _short_length(encoding: str, text: str) -> int:
     """Roles, names and short instructions come again and again: to tokenize them takes longer than to remember."""
+    return len(vocabulary.encoding(encoding).encode_ordinary(text))
+
+
+@lru_cache(maxsize=512)
+def _medium_length(encoding: str, text: str) -> int:
+    """Instructions and the messages before come again with every request of a conversation."""
     return len(vocabulary.encoding(encoding).encode_ordinary(text))
 
 
@@ -142,10 +150,13 @@ class _Counter:
         return cls(encoding, _FRAMES[spec.framing], spec.image_tokens or _ANY_IMAGE)
 
     def message(self, message: dict[str, Any], place: str) -> TokenCount:
-        content, calls = self.content(_said(message), place), self.tool_calls(message, place)
-        tokens = self.frame.message + self.text(message["role"]) + content + calls
+        tokens = self.frame.message + self.text(message["role"])
         if message["role"] == "assistant":
             tokens += self.frame.assistant
+        if message.keys() <= _PLAIN and isinstance(message.get("content"), str) and message["role"] not in _ANSWERS:
+            return TokenCount(tokens + self.text(message["content"]))  # nearly always; all else is slower
+        content, calls = self.content(_said(message), place), self.tool_calls(message, place)
+        tokens += content + calls
         if message.get("name"):
             tokens += self.frame.name + self.text(f":{message['name']}")
         return TokenCount(tokens, content.margin + calls.margin)
@@ -176,7 +187,7 @@ class _Counter:
         calls = _mappings(named, f"{place}.tool_calls[…].function", "{'name': …, 'arguments': …}")
         texts = [f".{call.get('name', '')}{call.get('arguments') or call.get('input') or ''}" for call in calls]
         tokens = sum(4 + self.text(text) for text in texts)
-        answers_a_call = message.get("role") in ("tool", "function")
+        answers_a_call = message.get("role") in _ANSWERS
         return TokenCount(tokens, 12 * len(calls) + tokens // 8 + 12 * answers_a_call)
 
     def text(self, text: str) -> int:
