@@ -85,4 +85,5 @@ def chunk_of(data: bytes) -> bytes:
 
 def framed(parts: Iterable[bytes], *, interval_s: float = 0.0) -> tuple[Frame, ...]:
     """Frames of these parts, with `interval_s` between them."""
-    return tuple(Frame(part, interval_s if index else 0.0) for index, part in enumerate(parts))
+    frames = [Frame(part, interval_s) for part in parts]
+    return (frames[0]._replace(wait_s=0.0), *frames[1:]) if frames and interval_s else tuple(frames)

@@ -108,7 +108,8 @@ def waits(answer: Answer) -> bool:
 def render(answer: Answer) -> bytes:
     """A plain answer as it goes over the socket, without its waits; the events of a stream are a chunk each."""
     if answer.streamed:
-        return plain_head(answer) + b"".join(chunk_of(data) for data, _ in answer.frames if data) + chunk_of(b"")
+        chunks = [b"%x\r\n%b\r\n" % (len(data), data) for data, _ in answer.frames if data]
+        return plain_head(answer) + b"".join(chunks) + chunk_of(b"")
     return plain_head(answer) + answer.body
 
 

@@ -81,7 +81,12 @@ def _depth(raw: bytes) -> int:
 
 def frames_of(chunks: Iterable[Any], *, sort_keys: bool = False) -> tuple[bytes, ...]:
     """The events of a chat stream, the closing `[DONE]` included."""
-    return (*(event(compact(chunk, sort_keys=sort_keys)) for chunk in chunks), DONE)
+    option = orjson.OPT_SORT_KEYS if sort_keys else None
+    listed = list(chunks)
+    try:  # without a function for each: there are many
+        return (*[b"data: " + orjson.dumps(chunk, option=option) + b"\n\n" for chunk in listed], DONE)
+    except TypeError:
+        return (*[event(compact(chunk, sort_keys=sort_keys)) for chunk in listed], DONE)
 
 
 def named_events(events: Iterable[tuple[str, Any]], *, sort_keys: bool = False) -> tuple[bytes, ...]:

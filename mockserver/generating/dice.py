@@ -14,6 +14,7 @@ T = TypeVar("T")
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _LETTERS = bytes(_ALPHABET[number % len(_ALPHABET)] for number in range(256))
 _BLOCK = 64
+_PLAIN = frozenset({str, int})
 
 
 class Dice:
@@ -22,7 +23,7 @@ class Dice:
     __slots__ = ("_at", "_count", "_key", "_pool")
 
     def __init__(self, seed: int, *parts: Any) -> None:
-        are_plain = all(part.__class__ is str or part.__class__ is int for part in parts)
+        are_plain = _PLAIN.issuperset(map(type, parts))
         material = repr((seed, parts)) if are_plain else json.dumps([seed, *parts], sort_keys=True)
         self._key = hashlib.blake2b(material.encode("utf-8", "surrogatepass"), digest_size=32).digest()
         self._pool, self._at, self._count = b"", 0, 0
