@@ -84,7 +84,7 @@ class Call:
     def out_of_time(self, doing: str) -> DeadlineExceeded:
         """The error for a deadline that passed while `doing`."""
         deadline_s = self.limits.deadline_s
-        return DeadlineExceeded(f"The deadline of {deadline_s:g} s passed while {doing}", deadline_s=deadline_s)
+        return DeadlineExceeded(f"The deadline of {deadline_s:g} s passed while {doing}", limit_s=deadline_s)
 
     def _end(self, outcome: Attempt) -> None:
         wait_s = self.attempts[-1].wait_s

@@ -15,9 +15,15 @@
     ├── ServerError              5xx, 408, 409
     │   └── Overloaded           503, or a server that says so
     ├── ConnectionFailed         no answer, or half of one
-    ├── DeadlineExceeded         the call's deadline passed
+    ├── TimedOut                 one of the call's clocks ran out
+    │   ├── DeadlineExceeded     the whole call took too long
+    │   ├── FirstTokenTimeout    the stream did not begin to say anything
+    │   └── IdleTimeout          the stream stopped saying anything
+    ├── CircuitOpen              the deployment has failed too often; nothing was sent
     ├── MalformedResponse        an answer came, and is none
-    └── StreamTruncated          the stream ended before its finish reason
+    ├── StreamTruncated          the stream ended before its finish reason
+    ├── ParseFailed              the answer is not what its parser takes
+    └── TemplateInvalid          a template, or what it was given, is wrong; no request was made
 
 Every error pickles and copies. None refers to a request, a response or an SDK exception, since those hold the API key.
 """
@@ -25,7 +31,7 @@ Every error pickles and copies. None refers to a request, a response or an SDK e
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +111,15 @@ class ContextOverflow(InvalidRequest):
 
 
 class ContentFiltered(InvalidRequest):
-    """A content policy refused the prompt."""
+    """A content policy refused the prompt.
+
+    `filters` maps each category that refused it to its severity, such as `{"violence": "high"}`, or to "detected" for
+    a category that has none; it is empty where the API did not tell.
+    """
+
+    def __init__(self, message: str, *, filters: Mapping[str, str] | None = None, **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.filters = dict(filters or {})
 
 
 class AuthenticationFailed(LLMError):
@@ -148,16 +162,36 @@ class ConnectionFailed(LLMError):
     """The server could not be reached, or the connection broke."""
 
 
-class DeadlineExceeded(LLMError):
-    """The call's deadline passed; the message says what it was waiting for.
+class TimedOut(LLMError):
+    """A clock of the call ran out: `clock` says which, `limit_s` what it was set to."""
 
-    `clock` is the clock that ran out; `deadline_s` what it was set to.
-    """
+    clock: ClassVar[str] = "any"
 
-    def __init__(self, message: str, *, clock: str = "deadline", deadline_s: float | None = None, **facts: Any) -> None:
+    def __init__(self, message: str, *, limit_s: float | None = None, **facts: Any) -> None:
         super().__init__(message, **facts)
-        self.clock = clock
-        self.deadline_s = deadline_s
+        self.limit_s = limit_s
+
+
+class DeadlineExceeded(TimedOut):
+    """The call's deadline passed; the message says what it was waiting for."""
+
+    clock = "deadline"
+
+
+class FirstTokenTimeout(TimedOut):
+    """The stream brought no content within `first_token_s`; another attempt may find a server with less to do."""
+
+    clock = "first token"
+
+
+class IdleTimeout(TimedOut):
+    """The stream brought no content for `idle_s`, though its connection may well be alive."""
+
+    clock = "idle"
+
+
+class CircuitOpen(LLMError):
+    """The breaker of this deployment is open, so nothing was sent; `retry_after_s` is when it lets a call try."""
 
 
 class MalformedResponse(LLMError):
@@ -166,6 +200,31 @@ class MalformedResponse(LLMError):
 
 class StreamTruncated(LLMError):
     """The stream ended before its finish reason; `partial` holds the text so far."""
+
+
+class ParseFailed(LLMError):
+    """The answer is not what its parser takes.
+
+    `text` is what was parsed. `position` is where in it the trouble begins, counted in characters from 0, and `path`
+    names the value in it, such as `$.items[2].price`; each is None where it does not apply.
+    """
+
+    def __init__(
+        self, message: str, *, text: str = "", position: int | None = None, path: str | None = None, **facts: Any
+    ) -> None:
+        super().__init__(message, **facts)
+        self.text = text
+        self.position = position
+        self.path = path
+
+
+class TemplateInvalid(LLMError):
+    """A template, or what it was given, is wrong; `template` is its name, `line` the line of it, counted from 1."""
+
+    def __init__(self, message: str, *, template: str | None = None, line: int | None = None, **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.template = template
+        self.line = line
 
 
 _BY_WORD: dict[str, type[LLMError]] = {

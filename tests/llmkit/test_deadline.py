@@ -47,7 +47,7 @@ def test_deadline_cuts_the_wait_for_headers(raw: RawServer, client: Caller) -> N
     assert isinstance(error, DeadlineExceeded)
     assert DEADLINE_S <= elapsed_s < DEADLINE_S + OVERSHOOT_S
     assert [attempt.error for attempt in error.attempts] == ["DeadlineExceeded"]
-    assert error.deadline_s == DEADLINE_S
+    assert error.limit_s == DEADLINE_S
 
 
 def test_deadline_cuts_trickling_headers(raw: RawServer, client: Caller) -> None:

@@ -17,11 +17,17 @@ from llmkit import errors
 from llmkit.errors import Attempt, LLMError, classify, from_api
 
 TREE = [cls for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, LLMError)]
+MORE: dict[type[LLMError], dict[str, Any]] = {
+    errors.TimedOut: {"limit_s": 3.0},
+    errors.ContentFiltered: {"filters": {"violence": "high"}},
+    errors.ParseFailed: {"text": "[1,", "position": 3, "path": "$[1]"},
+    errors.TemplateInvalid: {"template": "greeting.md", "line": 4},
+}
 
 
 def full(cls: type[LLMError]) -> LLMError:
     """An error with every fact set."""
-    facts: dict[str, Any] = {"clock": "deadline", "deadline_s": 3.0} if cls is errors.DeadlineExceeded else {}
+    facts = next((more for base, more in MORE.items() if issubclass(cls, base)), {})
     error = cls(
         "It went wrong.",
         status_code=429,
