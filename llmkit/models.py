@@ -81,3 +81,7 @@ def _guess(model: str) -> ModelSpec:
 def _spec(name: str, row: dict[str, Any], *, source: str, read: date) -> ModelSpec:
     images = row.pop("image_tokens", None)
     return ModelSpec(name=name, image_tokens=tuple(images) if images else None, source=source, read_on=read, **row)
+
+
+def register_all(table: dict[str, Any], *, origin: str) -> None:
+    """Adds the models of a table of a file."""
