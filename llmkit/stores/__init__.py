@@ -1,0 +1,73 @@
+"""What outlives a call: the states of breaker, limiter and retry budget, and the cached answers.
+
+A `StateStore` applies a rule of `llmkit.policies` to a named state, one at a time whoever else does: `memory` for one
+client, `redis` for all that share a server. The rule gets the store's own time, for clocks of machines differ.
+
+    ticket = await store.update("breaker:https://…|gpt-4o", partial(breaker.admit, token=…, lease_s=…), ttl_s=TTL_S)
+
+It never raises for a store that is gone: shared states are then kept in this process, until it is back. Each policy's
+module shows its own calls. An `update` may be awaited while a task is being cancelled; it takes a second at most.
+
+A `CacheStore` keeps `Entry`s by key (`policies.cache.key_of`), and never raises either: what it cannot read is a miss,
+what it cannot write is not kept, and a warning in the log of `llmkit.stores` tells of both. Where `local` is true, look
+with `get_now`, which needs no event loop: a hit in a file costs a few microseconds.
+
+    stores.open_state(url) → StateStore          stores.open_cache(path_or_True, url=…) → CacheStore
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from llmkit.policies import State
+
+T = TypeVar("T")
+Rule = Callable[[State, float], tuple[State, T]]
+"""From the state and the time in seconds (of the store's clock) to the new state and what follows."""
+
+
+class StateStore(Protocol):
+    """Named states that rules change, one at a time."""
+
+    async def update(self, key: str, rule: Rule[T], *, ttl_s: float) -> T:
+        """Applies `rule` to the state of that name and keeps the new one, for at least `ttl_s` seconds."""
+        ...
+
+    async def aclose(self) -> None:
+        """Closes the connections of the running event loop; another update would open them again."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A cached answer: the JSON text of the API's reply, and when it was stored (seconds since 1970)."""
+
+    payload: str
+    stored_at: float
+
+
+class CacheStore(Protocol):
+    """Answers by the key of their request."""
+
+    local: bool
+    """Whether `get_now` answers; else only `get` does."""
+
+    def get_now(self, key: str) -> Entry | None:
+        """The entry, at once; always None where the store is not `local`."""
+        ...
+
+    async def get(self, key: str) -> Entry | None:
+        """The entry, or None."""
+        ...
+
+    async def put(self, key: str, entry: Entry, *, keep_s: float) -> None:
+        """Keeps the entry for `keep_s` seconds, unless room is needed."""
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Forgets the entry, if there is one."""
+        ...
+
+    async def aclose(self) -> None:
+        """Closes what is open; another call would open it again."""
+        ...
