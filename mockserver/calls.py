@@ -78,13 +78,17 @@ class Call:
     @functools.cached_property
     def content_digest(self) -> str:
         """What stands for `content` where random numbers depend on it: it is read once, not for each of them."""
-        raw = compact(self.content, sort_keys=True)
-        return hashlib.blake2b(raw, digest_size=16).hexdigest()
+        return digest_of_content(self.content)
 
     @functools.cached_property
     def fingerprint(self) -> str:
         """A digest of all that is asked: attempts of one call share it."""
         return fingerprint_of(self.method, self.path, self.body, self.files)
+
+
+def digest_of_content(content: Mapping[str, Any]) -> str:
+    """What stands for `Call.content`."""
+    return hashlib.blake2b(compact(content, sort_keys=True), digest_size=16).hexdigest()
 
 
 def fingerprint_of(method: str, path: str, body: Any, files: Mapping[str, tuple[Upload, ...]] | None = None) -> str:

@@ -7,15 +7,18 @@ as most faults are not, aiohttp carries out what is decided. A connection that h
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import cast
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 from typing_extensions import override
 
 from mockserver.answers import Answer
-from mockserver.http1 import Plain, Unusual, is_plain, parse, render, waits
+from mockserver.http1 import Heads, Plain, Unusual, is_plain, parse, render, waits
+from mockserver.moulds.press import Press
 from mockserver.pipeline import Pipeline, Route
 from mockserver.transmission import send_slowly
 from mockserver.visit import Arrival, Visit
+from mockserver.wire import parse_json
 
 Handover = Callable[[], asyncio.Protocol]
 
@@ -26,15 +29,10 @@ _SOON_S = 1.0
 class Front(asyncio.Protocol):
     """One connection, until something unusual comes over it."""
 
-    __slots__ = (
-        *("_pipeline", "_routes", "_hand_over_to", "_known", "_transport", "_data", "_sending", "_is_last"),
-        "__weakref__",
-    )
+    __slots__ = ("__weakref__", "_data", "_hall", "_is_last", "_pipeline", "_sending", "_transport")
 
-    def __init__(
-        self, pipeline: Pipeline, routes: Mapping[str, Route], hand_over: Handover, known: "set[Front]"
-    ) -> None:
-        self._pipeline, self._routes, self._hand_over_to, self._known = pipeline, routes, hand_over, known
+    def __init__(self, hall: "Hall") -> None:
+        self._hall, self._pipeline = hall, hall.pipeline
         self._transport: asyncio.Transport | None = None
         self._data = b""
         self._sending: asyncio.Task[None] | None = None
@@ -43,11 +41,11 @@ class Front(asyncio.Protocol):
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one, though no subclass
-        self._known.add(self)
+        self._hall.fronts.add(self)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
-        self._known.discard(self)
+        self._hall.fronts.discard(self)
         if self._sending is not None:
             self._sending.cancel()
 
@@ -91,23 +89,43 @@ class Front(asyncio.Protocol):
     def _go_on(self) -> None:
         """Answer what has come, up to an answer that takes its time."""
         try:
-            while self._data and self._sending is None and (request := parse(self._data)) is not None:
-                self._answer(request, self._route_of(request))
+            while self._data and self._sending is None and (request := parse(self._data, self._hall.heads)) is not None:
+                self._take(request)
         except Unusual:
             self._hand_over()
 
+    def _take(self, request: Plain) -> None:
+        """Answer from a mould what can be, and all else as the pipeline decides."""
+        body, head = None, request.head
+        if head.memory and len(request.body) <= self._pipeline.state.settings.body_limit:
+            body = _read(request.body)
+            answered = self._hall.press.answered(head, request.body, body)
+            if answered is not None:
+                self._data = self._data[request.size :]
+                self._write(*answered)
+                return
+        self._answer(request, self._route_of(request), body)
+
+    def _write(self, number: int, rendered: bytes) -> None:
+        assert self._transport is not None  # noqa: S101 - data comes over one
+        try:
+            self._transport.write(rendered)
+        finally:
+            state = self._pipeline.state
+            state.journal.ended(number, state.clock.now())
+
     def _route_of(self, request: Plain) -> Route:
         """The route of a request that can be answered here; Unusual if it cannot."""
-        route = self._routes.get(request.path)
-        is_form = request.headers.get("content-type", "").startswith("multipart/")
+        route = self._hall.routes.get(request.head.path)
+        is_form = request.head.headers.get("content-type", "").startswith("multipart/")
         if route is None or is_form or len(request.body) > self._pipeline.state.settings.body_limit:
             raise Unusual
         return route
 
-    def _answer(self, request: Plain, route: Route) -> None:
-        arrival = Arrival("POST", request.path, request.query, {}, request.headers)
+    def _answer(self, request: Plain, route: Route, body: Any) -> None:
+        arrival = Arrival("POST", request.head.path, request.head.query, {}, request.headers)
         visit = Visit.open(self._pipeline.state, route.dialect, arrival)
-        visit.take_body(request.body)
+        visit.take_body(request.body, body)
         answer = self._pipeline.decide(visit, lambda each: each.serve(route.operation, route.place))
         if not is_plain(answer):
             self._hand_over((visit, answer))
@@ -116,16 +134,10 @@ class Front(asyncio.Protocol):
         if waits(answer):
             self._sending = asyncio.get_running_loop().create_task(self._send_slowly(visit.number, answer))
         else:
-            self._send(visit, answer)
-
-    def _send(self, visit: Visit, answer: Answer) -> None:
-        assert self._transport is not None  # noqa: S101 - data comes over one
-        try:
-            rendered = render(answer)
+            body = body or _read(request.body)
+            self._hall.press.learn(request.head, body, visit, answer, route.operation, route.place)
             self._pipeline.state.journal.record(visit.number).progress(len(answer.frames), len(answer.body))
-            self._transport.write(rendered)
-        finally:
-            visit.close()
+            self._write(visit.number, render(answer))
 
     async def _send_slowly(self, number: int, answer: Answer) -> None:
         state, closing, transport = self._pipeline.state, self._pipeline.closing, self._transport
@@ -153,9 +165,9 @@ class Front(asyncio.Protocol):
 
     def _hand_over(self, decided: tuple[Visit, Answer] | None = None) -> None:
         """Leave the connection to aiohttp, and to it what is `decided` about the request that it reads first."""
-        handler, transport, data = self._hand_over_to(), self._transport, self._data
+        handler, transport, data = self._hall.hand_over(), self._transport, self._data
         assert transport is not None  # noqa: S101 - data comes over one
-        self._known.discard(self)
+        self._hall.fronts.discard(self)
         self._data = b""
         if decided is not None:
             self._pipeline.decided[handler] = decided
@@ -163,6 +175,29 @@ class Front(asyncio.Protocol):
         transport.set_protocol(handler)
         handler.connection_made(transport)
         handler.data_received(data)
+
+
+@dataclass(frozen=True, slots=True)
+class Hall:
+    """What the connections of one socket share: who answers, the `routes` that are plain, and who is handed the rest.
+
+    `heads` are those that came before, `fronts` the connections that are open.
+    """
+
+    pipeline: Pipeline
+    routes: Mapping[str, Route]
+    hand_over: Handover
+    press: Press
+    heads: Heads = field(default_factory=dict)
+    fronts: set[Front] = field(default_factory=set)
+
+
+def _read(raw: bytes) -> Any:
+    """What a body says; None for one that the pipeline is to refuse."""
+    try:
+        return parse_json(raw)
+    except ValueError:
+        return None
 
 
 def _forget(pipeline: Pipeline, handler: asyncio.Protocol, transport: asyncio.Transport) -> None:

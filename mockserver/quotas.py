@@ -153,7 +153,7 @@ class Quotas:
         if estimate < 0:
             raise ValueError(f"a request cannot be estimated at {estimate} tokens; count from 0")
         if not self.are_limited:  # the usual case, which is to cost next to nothing
-            return _granted(estimate, dialect, subject)
+            return granted(estimate, dialect, subject)
         name = (digest(key), dialect, subject)
         with self._lock:
             return self._account(name, _ns(now)).charge(estimate, _ns(now), name, self._generation)
@@ -362,7 +362,7 @@ class _Endless(_Meter):
         return _alone(self._last, self.limit)
 
 
-def _granted(estimate: int, dialect: Name, subject: str) -> Charge:
+def granted(estimate: int, dialect: Name, subject: str) -> Charge:
     """What is charged where there are no limits."""
     rpm, tpm = UNLIMITED[dialect]
     return Charge(

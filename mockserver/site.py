@@ -12,7 +12,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from mockserver.app import AdminRoutes, create_app, routes
 from mockserver.door import Door
-from mockserver.front import Front
+from mockserver.front import Front, Hall
+from mockserver.moulds.press import Press
 from mockserver.pipeline import Pipeline, Route
 
 T = TypeVar("T")
@@ -63,7 +64,8 @@ class Site:
         plain = {route.path: route for route in routes() if self._pipeline.answers_at_once and _is_plain(route)}
         server = self._runner.server
         assert server is not None  # noqa: S101 - it has been set up
-        return lambda: Front(self._pipeline, plain, server, self._fronts)
+        hall = Hall(self._pipeline, plain, server, Press(self._pipeline.state), fronts=self._fronts)
+        return lambda: Front(hall)
 
     async def stop(self) -> None:
         """Take no more connections, let answers under way come to their end, and close.

@@ -69,6 +69,7 @@ class Visit:
     headers: dict[str, str] = field(repr=False)
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     raw: bytes = b""
+    read_body: Any = None  # of JSON that has been read already
     form: Form | None = None
     flaw: Problem | None = None
     is_inner: bool = False
@@ -76,7 +77,7 @@ class Visit:
     @classmethod
     def open(cls, state: State, dialect: Dialect, arrival: Arrival) -> Self:
         """A visit by a client, noted in the journal."""
-        now, secrets = state.clock.now(), _secrets_of(arrival.headers)
+        now, secrets = state.clock.now(), secrets_of(arrival.headers)
         number = state.journal.open(
             secrets=secrets,
             started_at=now,
@@ -132,9 +133,9 @@ class Visit:
         else:
             self.take_body(raw)
 
-    def take_body(self, raw: bytes) -> None:
-        """The body, as it was sent."""
-        self.raw = raw
+    def take_body(self, raw: bytes, body: Any = None) -> None:
+        """The body as it was sent, and what it says if it is JSON that has been read already."""
+        self.raw, self.read_body = raw, body
         if raw:
             self.state.journal.asked(self.number, raw, self.form, secrets=self.secrets)
 
@@ -154,13 +155,17 @@ class Visit:
 
     def serve(self, operation: Operation, place: Place) -> Answer:
         """What the script, or else the operation, answers; Problem where the request is refused."""
-        call = self._parse(operation, place)
-        model = self._model(call, operation)
-        call = call if call.model == model.name else replace(call, model=model.name)
+        call, model = self.understood(operation, place)
         self.note(model=call.model, key=call.key)
         self._check(call, model, operation)
         charge = self._charge(call, model, operation)
         return self._follow_script(call, model, operation, charge)
+
+    def understood(self, operation: Operation, place: Place) -> tuple[Call, Model]:
+        """The call that the request makes, and the model that is to answer; Problem where there is none."""
+        call = self._parse(operation, place)
+        model = self._model(call, operation)
+        return (call if call.model == model.name else replace(call, model=model.name)), model
 
     def _charge(self, call: Call, model: Model, operation: Operation) -> Charge | None:
         """What the quotas are charged before anything is said, None where there are none; Problem if it is too much."""
@@ -186,7 +191,7 @@ class Visit:
 
     def _follow_script(self, call: Call, model: Model, operation: Operation, charge: Charge | None) -> Answer:
         def say(scripted: Scripted) -> Answer:
-            answer = self._success(call, self._setting(model, scripted), operation, charge)
+            answer = self._success(call, self.setting(model, scripted), operation, charge)
             self.state.journal.generated(self.number, answer)
             return answer
 
@@ -206,11 +211,9 @@ class Visit:
 
     def say(self, scripted: Scripted, operation: Operation, place: Place) -> Answer:
         """What the operation says where a script wants it, whatever else would answer; no quota is charged."""
-        call = self._parse(operation, place)
-        model = self._model(call, operation)
-        call = call if call.model == model.name else replace(call, model=model.name)
+        call, model = self.understood(operation, place)
         self._check(call, model, operation)
-        answer = self._success(call, self._setting(model, scripted), operation, None)
+        answer = self._success(call, self.setting(model, scripted), operation, None)
         self.state.journal.generated(self.number, answer)
         return answer
 
@@ -272,7 +275,7 @@ class Visit:
         if not self.raw and operation.model is None:
             return {}
         try:
-            body = parse_json(self.raw)
+            body = parse_json(self.raw) if self.read_body is None else self.read_body
         except ValueError as exc:
             raise problems.unparsable_body() from exc
         if not isinstance(body, dict):
@@ -313,7 +316,8 @@ class Visit:
             return call.model if catalogue.find(call.model) else _stand_in(operation)
         return deployments.get(call.model, "")
 
-    def _setting(self, model: Model, scripted: Scripted) -> Setting:
+    def setting(self, model: Model, scripted: Scripted) -> Setting:
+        """What content depends on besides the request."""
         settings = self.state.settings
         return Setting(
             model=model,
@@ -360,6 +364,7 @@ class Visit:
             path=path,
             ids=ids,
             raw=compact(body),
+            read_body=None,
             form=None,
             is_inner=True,
         )
@@ -405,9 +410,8 @@ class Visit:
     def _frames(self, call: Call, setting: Setting, result: Result) -> Any:
         if result.events:
             return framed(self.dialect.event_frames(call, result.events))
-        options = call.body.get("stream_options") or {}
-        chunks = self.dialect.annotate_stream(call, result.chunks, setting.dice(call, "wire"), options=options)
-        return framed(self.dialect.frames(chunks))
+        pads = self.dialect.pads(call, len(result.chunks), setting.dice(call, "wire"))
+        return framed(self.dialect.frames(self.dialect.annotate_stream(call, result.chunks, pads)))
 
 
 def _made_up(name: str, operation: Operation) -> Model:
@@ -433,7 +437,7 @@ _STAND_INS = {
 }
 
 
-def _secrets_of(headers: Mapping[str, str]) -> frozenset[str]:
+def secrets_of(headers: Mapping[str, str]) -> frozenset[str]:
     """Every credential in the headers, in whatever dialect."""
     values = [headers[name] for name in _CREDENTIALS if name in headers]
     return frozenset(part for value in values for part in _SEPARATORS.split(value) if part)

@@ -73,6 +73,10 @@ class Dialect(ABC):
         """The headers of a success; `charge` is how the quotas stand after it."""
 
     @abstractmethod
+    def limits(self, charge: Charge) -> dict[str, str]:
+        """Those of the headers that say how the quotas stand."""
+
+    @abstractmethod
     def problem_headers(self, request_id: str, status: int, dice: Dice) -> dict[str, str]:
         """The headers of a refusal."""
 
@@ -101,11 +105,12 @@ class Dialect(ABC):
         """A body with what this API adds to those of its surface."""
 
     @abstractmethod
-    def annotate_stream(self, call: Call, chunks: Sequence[Payload], dice: Dice, *, options: Any) -> list[Payload]:
-        """The chunks of a chat stream with what this API adds.
+    def annotate_stream(self, call: Call, chunks: Sequence[Payload], pads: Sequence[str]) -> list[Payload]:
+        """The chunks of a chat stream with what this API adds, the `pads` of each among it."""
 
-        `options` are the request's `stream_options`, whatever a lenient server lets them be.
-        """
+    @abstractmethod
+    def pads(self, call: Call, count: int, dice: Dice) -> Sequence[str]:
+        """Random letters for each of `count` chunks, where this API hides by them how long each token is."""
 
     def refuse(self, problem: Problem, *, request_id: str, dice: Dice) -> Answer:
         """A refusal as an answer."""

@@ -197,6 +197,10 @@ class Azure(Dialect):
         }
 
     @override
+    def limits(self, charge: Charge) -> dict[str, str]:
+        return _limits(charge)
+
+    @override
     def problem_headers(self, request_id: str, status: int, dice: Dice) -> dict[str, str]:
         gateway = {"content-type": "application/json", **self.edge_headers(dice)}
         return gateway if status == 401 else {**gateway, "x-ms-region": _REGION, "x-request-id": request_id}
@@ -241,7 +245,7 @@ class Azure(Dialect):
         return dict(_sorted(annotated))
 
     @override
-    def annotate_stream(self, call: Call, chunks: Sequence[Payload], dice: Dice, *, options: Any) -> list[Payload]:
+    def annotate_stream(self, call: Call, chunks: Sequence[Payload], pads: Sequence[str]) -> list[Payload]:
         """The prompt's verdict comes first, in a chunk without choices; then one for each chunk that has content."""
         first = {
             "choices": [],
@@ -252,6 +256,10 @@ class Azure(Dialect):
             "prompt_filter_results": _on_prompt(call),
         }
         return [first, *(_filtered(chunk, verdict) for chunk, verdict in screened_stream(call, chunks))]
+
+    @override
+    def pads(self, call: Call, count: int, dice: Dice) -> Sequence[str]:
+        return ()
 
 
 def _limits(charge: Charge) -> dict[str, str]:

@@ -217,6 +217,10 @@ class OpenAI(Dialect):
         }
 
     @override
+    def limits(self, charge: Charge) -> dict[str, str]:
+        return _limits(charge)
+
+    @override
     def problem_headers(self, request_id: str, status: int, dice: Dice) -> dict[str, str]:
         return {
             "content-type": "application/json; charset=utf-8",
@@ -260,17 +264,21 @@ class OpenAI(Dialect):
         return {**payload, "choices": [choice for choice, _ in screened(call, payload["choices"])]}
 
     @override
-    def annotate_stream(self, call: Call, chunks: Sequence[Payload], dice: Dice, *, options: Any) -> list[Payload]:
-        """Padding of random length hides how long each token of a chat is, unless the request declines it."""
+    def annotate_stream(self, call: Call, chunks: Sequence[Payload], pads: Sequence[str]) -> list[Payload]:
         shown = [chunk for chunk, _ in screened_stream(call, chunks)]
+        if not pads:
+            return shown
+        return [{**chunk, "obfuscation": pad} for chunk, pad in zip(shown, pads, strict=False)]
+
+    @override
+    def pads(self, call: Call, count: int, dice: Dice) -> Sequence[str]:
+        """Of a chat, unless the request declines them."""
+        options = call.body.get("stream_options")  # whatever a lenient server lets them be
         declined = isinstance(options, Mapping) and options.get("include_obfuscation") is False
         if call.surface != "chat" or declined:
-            return shown
-        lengths, letters = dice.bytes(len(shown)), dice.token(len(shown) + _MOST_PADDING)  # one draw for all of them
-        return [
-            {**chunk, "obfuscation": letters[at : at + 1 + lengths[at] % _MOST_PADDING]}
-            for at, chunk in enumerate(shown)
-        ]
+            return ()
+        lengths, letters = dice.bytes(count), dice.token(count + _MOST_PADDING)  # one draw for all of them
+        return [letters[at : at + 1 + length % _MOST_PADDING] for at, length in enumerate(lengths)]
 
 
 def masked(key: str) -> str:

@@ -80,6 +80,12 @@ def text_tokens(text: str, *, model: str) -> int:
     return len(_encoded(text, model)) if len(text) <= _REMEMBERED else count_text(text, model=model)
 
 
+@lru_cache(maxsize=1024)
+def text_length(text: str, *, model: str) -> int:
+    """How many tokens a text has, remembered: instructions come again with every request."""
+    return count_text(text, model=model)
+
+
 @lru_cache(maxsize=256)
 def _encoded(text: str, model: str) -> list[int]:
     """The token ids of a text; a reply is counted, cut and taken apart, but tokenized once."""

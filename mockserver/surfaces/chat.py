@@ -126,10 +126,10 @@ def answer(call: Call, setting: Setting) -> Result:
     spent = costs.spent(call.body, prompt, choices, setting.model.name)
     bill = costs.bill(spent, choices, speaks=voices.speaks(call, setting))
     if call.body.get("store") is True:
-        store_completion(setting, call, _completion(call, setting, choices, bill))
+        store_completion(setting, call, completion_of(call, setting, choices, bill))
     if call.stream:
-        return Result(chunks=tuple(_chunks(call, setting, choices, bill)), spent=spent)
-    return Result(body=_completion(call, setting, choices, bill), spent=spent)
+        return Result(chunks=tuple(chunks_of(call, setting, choices, bill)), spent=spent)
+    return Result(body=completion_of(call, setting, choices, bill), spent=spent)
 
 
 def sound_body(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -243,7 +243,7 @@ def _check_sampling(body: Mapping[str, Any]) -> None:
         raise problems.unsupported_value("temperature", body["temperature"], reason=reason)
 
 
-def _completion(call: Call, setting: Setting, choices: Sequence[Choice], cost: Mapping[str, Any]) -> dict[str, Any]:
+def completion_of(call: Call, setting: Setting, choices: Sequence[Choice], cost: Mapping[str, Any]) -> dict[str, Any]:
     """The object `chat.completion`."""
     return {
         **_head(call, setting, "chat.completion"),
@@ -271,7 +271,7 @@ def _message(choice: Choice) -> dict[str, Any]:
     return message if choice.voice is None else {**message, "audio": choice.voice}
 
 
-def _chunks(
+def chunks_of(
     call: Call, setting: Setting, choices: Sequence[Choice], cost: Mapping[str, Any]
 ) -> Iterator[dict[str, Any]]:
     """The chunks of a stream: one delta each, then the cost if `stream_options` asks for it."""

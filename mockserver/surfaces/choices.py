@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mockserver.calls import Call
+from mockserver.catalogue import Model
 from mockserver.generating import usage
 from mockserver.generating.dice import Dice
 from mockserver.generating.prose import text_about, text_from_results
@@ -51,7 +52,7 @@ class Choice:
 def choice_of(call: Call, setting: Setting, index: int) -> Choice:
     """The alternative number `index`, cut where `stop` or the token limit demands."""
     reasoning = _reasoning(call, setting, index)
-    limit = _limit(call.body, setting)
+    limit = most_tokens(call.body, setting.model)
     if reasoning >= limit:
         return Choice(text="", finish_reason="length", reasoning=limit)
     choice = _cut(_content(call, setting, index), call.body.get("stop"), limit - reasoning, setting.model.name)
@@ -63,9 +64,9 @@ def choice_of(call: Call, setting: Setting, index: int) -> Choice:
     return replace(choice, finish_reason=reason, reasoning=reasoning, accepted=accepted, rejected=rejected)
 
 
-def _limit(body: Mapping[str, Any], setting: Setting) -> int:
+def most_tokens(body: Mapping[str, Any], model: Model) -> int:
     """The most tokens of one choice; a model that nobody knows has no limit of its own."""
-    return int(body.get("max_completion_tokens") or body.get("max_tokens") or setting.model.output or 1_000_000)
+    return int(body.get("max_completion_tokens") or body.get("max_tokens") or model.output or 1_000_000)
 
 
 def _reasoning(call: Call, setting: Setting, index: int) -> int:
@@ -88,16 +89,22 @@ def _cut(whole: Choice, stop: str | list[str] | None, limit: int, model: str) ->
     """The choice as far as `stop` and `limit` let it go, with what it costs."""
     if whole.text is None:
         return _cut_calls(whole, limit, model)
-    stopped = _until_stop(whole.text, stop)
-    text = usage.first_tokens(stopped, limit, model=model)
+    text, tokens, is_cut = cut_text(_until_stop(whole.text, stop), limit, model)
     annotations = tuple(one for one in whole.annotations if one["url_citation"]["end_index"] <= len(text))
-    if text != stopped:
-        return Choice(text=text, annotations=annotations, finish_reason="length", tokens=limit)
-    tokens = usage.text_tokens(text, model=model)
+    if is_cut:
+        return Choice(text=text, annotations=annotations, finish_reason="length", tokens=tokens)
     if not whole.tool_calls:
         return Choice(text=text, annotations=annotations, finish_reason=whole.finish_reason, tokens=tokens)
     called = _cut_calls(replace(whole, text=text, annotations=annotations), limit - tokens, model)
     return replace(called, tokens=tokens + called.tokens)
+
+
+def cut_text(whole: str, limit: int, model: str) -> tuple[str, int, bool]:
+    """The first `limit` tokens of a text, how many those are, and whether there were more."""
+    text = usage.first_tokens(whole, limit, model=model)
+    if text != whole:
+        return text, limit, True
+    return text, usage.text_tokens(text, model=model), False
 
 
 def _cut_calls(whole: Choice, limit: int, model: str) -> Choice:
@@ -137,11 +144,11 @@ def _content(call: Call, setting: Setting, index: int) -> Choice:
         return Choice(text=scripted.text)
     wanted = toolbox.Wanted.of(body, answers_a_tool=_answers_a_tool(body))
     if wanted is not None:
-        calls = tuple(toolbox.calls(wanted, prompt=said_by_user(body), dice=dice))
+        calls = tuple(toolbox.calls(wanted, prompt=said_by_user(body["messages"]), dice=dice))
         return Choice(tool_calls=calls, legacy=wanted.legacy, finish_reason=wanted.finish_reason)
     text = _text(body, dice)
     if "search" in setting.model.family:
-        text, annotations = cited(text, said_by_user(body), dice)
+        text, annotations = cited(text, said_by_user(body["messages"]), dice)
         return Choice(text=text, annotations=annotations)
     return Choice(text=text)
 
@@ -154,7 +161,7 @@ def _answers_a_tool(body: Mapping[str, Any]) -> bool:
 
 def _text(body: Mapping[str, Any], dice: Dice) -> str:
     output = body.get("response_format") or {"type": "text"}
-    prompt = said_by_user(body)
+    prompt = said_by_user(body["messages"])
     if output["type"] == "json_schema":
         schema = output["json_schema"].get("schema") or {"type": "object"}
         value = toolbox.structured(schema, prompt=said(body), dice=dice, param="response_format")
@@ -179,11 +186,12 @@ def _tool_results(messages: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, 
         yield str(names.get(message.get("tool_call_id"), message.get("name", "the tool"))), _plain(message["content"])
 
 
-def said_by_user(body: Mapping[str, Any]) -> str:
+def said_by_user(messages: Sequence[Mapping[str, Any]]) -> str:
     """What the user said last."""
-    return next(
-        (_plain(message.get("content")) for message in reversed(body["messages"]) if message["role"] == "user"), ""
-    )
+    for message in reversed(messages):
+        if message["role"] == "user":
+            return _plain(message.get("content"))
+    return ""
 
 
 def said(body: Mapping[str, Any]) -> str:

@@ -107,7 +107,7 @@ class Journal(Sequence[Exchange]):
         """Note what is going to be sent."""
         record = self.record(number)
         record.answered(answer, request_id=request_id, secrets=secrets)
-        self._keep(record)
+        self.keep(record)
 
     def progress(self, number: int, frames: int, size: int) -> None:
         """Note how many frames of an exchange have been sent, and how many bytes."""
@@ -119,7 +119,7 @@ class Journal(Sequence[Exchange]):
         if record is not None:
             record.ended(now)
 
-    def _keep(self, record: Record) -> None:
+    def keep(self, record: Record) -> None:
         """Count the bodies of a record, now that they are known, and drop those of the oldest beyond the limit."""
         size = record.size
         if not size:
@@ -262,7 +262,7 @@ class Journal(Sequence[Exchange]):
         record.read_plain(plain)
         if record.ended_at is not None:
             del self._under_way[place]
-            self._keep(record)
+            self.keep(record)
 
     @overload
     def __getitem__(self, index: int) -> Exchange: ...

@@ -8,7 +8,7 @@ import hashlib
 import math
 import time
 from array import array
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -35,6 +35,8 @@ _GENERATED = ("", "generated", "refused")  # outcomes in which nobody but the se
 # surfaces whose generated answers are made of this request and our own words alone: what it did not hold, they don't
 _OF_THEIR_REQUEST = frozenset({"chat", "completions", "embeddings"})
 _WORDS = frozenset({"surface", "operation", "outcome", "key"})  # facts whose words are the server's own
+
+_SHARED = ("surface", "operation", "deployment", "model", "key", "stream", "outcome", "streamed")
 
 # what travels from a worker as it is; the rest needs spelling
 _PLAIN = (
@@ -157,6 +159,29 @@ class Record:
             and self.fault is None
             and self.surface in _OF_THEIR_REQUEST
         )
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is noted of a request beside its own words, and the same of all that are like it."""
+        return {name: getattr(self, name) for name in _SHARED}
+
+    def poured(
+        self,
+        facts: Mapping[str, Any],
+        frames: tuple[Frame, ...],
+        *,
+        spent: Spent,
+        head: str,
+        request_id: str,
+        secrets: Collection[str],
+    ) -> None:
+        """Keep what is going to be sent of an answer from a mould: `facts` are those of a request like this one."""
+        for name, value in facts.items():
+            setattr(self, name, value)
+        self.spent, self.request_id, self.response_headers = spent, request_id, Spelt(head)
+        self.planned = self.made = self._hidden(frames, secrets)
+        self.answered_at = self.now()
+        self.status, self.ending = 200, "whole"
 
     def progress(self, frames: int, size: int) -> None:
         """Write down that so many frames have gone out by now, and so many bytes."""
@@ -291,6 +316,28 @@ class Record:
         self.counted = tuple(plain["counted"])
         self.sound, self.odd = plain["sound"], plain["odd"]
         self.is_bare, self.digest = plain["is_bare"], plain["digest"]
+
+
+class Spelt(Mapping[str, str]):
+    """Headers as they were spelt, read when somebody asks; without those that HTTP itself needs."""
+
+    __slots__ = ("_head",)
+
+    def __init__(self, head: str) -> None:
+        self._head = head
+
+    def _read(self) -> dict[str, str]:
+        lines = self._head.split("\r\n")[1:-4]  # before them the status, after them date, length and the end
+        return dict(line.split(": ", 1) for line in lines)
+
+    def __getitem__(self, name: str) -> str:
+        return self._read()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
 
 
 _SEEN: dict[tuple[str | None, ...], tuple[str, ...]] = {}  # headers that come again and again, kept once

@@ -1,0 +1,169 @@
+"""A mould at work: from a request of the shape that it was cast for to the bytes of the answer."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from mockserver.answers import Frame, chunk_of
+from mockserver.calls import Call, digest_of_content
+from mockserver.dialects import Dialect
+from mockserver.generating import usage
+from mockserver.generating.dice import Dice
+from mockserver.generating.prose import text_about
+from mockserver.http1 import date_now
+from mockserver.moulds.gaps import Draw
+from mockserver.quotas import granted
+from mockserver.state import State
+from mockserver.surfaces import Spent
+from mockserver.surfaces.choices import cut_text, said_by_user
+from mockserver.wire import DONE, compact
+
+Values = dict[bytes, Any]
+_END = chunk_of(b"")
+_LEAST_CACHED = 1024  # tokens of a prompt from which on part of it may come from a cache, see `usage.cached_tokens`
+
+
+class Head(NamedTuple):
+    """The status line and headers, as a pattern, and what of them is drawn."""
+
+    pattern: str
+    draws: tuple[Draw, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """The body, as patterns: all of it in `before`, or the frames of a stream before and after those of the text."""
+
+    before: tuple[bytes, ...]
+    draws: tuple[Draw, ...]
+    piece: bytes = b""
+    after: tuple[bytes, ...] = ()
+
+    @property
+    def streamed(self) -> bool:
+        """Whether it comes as events."""
+        return bool(self.piece)
+
+    def filled(self, values: Values, pieces: Sequence[bytes], pads: Sequence[bytes]) -> tuple[Frame, ...]:
+        """The frames with these values, of a stream with these pieces of text and a pad for each frame, if any."""
+        if not self.piece:
+            return (Frame(self.before[0] % values),)
+        return tuple(Frame(data) for data in self._events(values, pieces, iter(pads)))
+
+    def _events(self, values: Values, pieces: Sequence[bytes], pads: Iterator[bytes]) -> Iterator[bytes]:
+        for pattern in self.before:
+            values[b"pad"] = next(pads, b"")
+            yield pattern % values
+        for text in pieces:
+            values[b"text"], values[b"pad"] = text, next(pads, b"")
+            yield self.piece % values
+        for pattern in self.after:
+            values[b"pad"] = next(pads, b"")
+            yield pattern % values
+        yield DONE
+
+
+class Poured(NamedTuple):
+    """What a mould makes of one request."""
+
+    frames: tuple[Frame, ...]
+    spent: Spent
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mould:
+    """A shape of answers; `call` is one that was answered in it.
+
+    `framing` are the tokens of a prompt beside those of its texts, `said` what beside the messages decides what is
+    generated. At most `limit` tokens are said, and `room` are left in the window for a prompt. `facts` are what the
+    journal notes of each, `secrets` what it must not.
+    """
+
+    state: State
+    dialect: Dialect
+    call: Call
+    framing: int
+    said: Mapping[str, Any]
+    limit: int
+    room: int
+    may_be_cached: bool
+    facts: Mapping[str, Any]
+    secrets: frozenset[str] = field(repr=False)
+    head: Head
+    body: Body
+
+    def pour(self, messages: Sequence[Mapping[str, Any]], *, now: float) -> Poured | None:
+        """The answer to these messages, None where they are no case for a mould."""
+        model = self.call.model
+        prompt = self.framing
+        for message in messages:
+            prompt += usage.text_length(message["content"], model=model)
+        if prompt > self.room or (self.may_be_cached and prompt >= _LEAST_CACHED):
+            return None
+        digest = digest_of_content({**self.said, "messages": messages})
+        text, tokens, is_cut = self._text(messages, digest)
+        values: Values = {
+            b"created": self.state.settings.created_at(now),
+            b"finish": b"length" if is_cut else b"stop",
+            b"prompt": prompt,
+            b"completion": tokens,
+            b"total": prompt + tokens,
+        }
+        if self.body.draws:
+            dice = self._dice("completion", digest)
+            for gap, ask, arguments in self.body.draws:
+                values[gap.encode()] = ask(dice, *arguments).encode()
+        frames = self._frames(values, text, digest)
+        return Poured(frames, Spent(prompt=prompt, completion=tokens), sum([len(data) for data, _ in frames]))
+
+    def _text(self, messages: Sequence[Mapping[str, Any]], digest: str) -> tuple[str, int, bool]:
+        whole = text_about(said_by_user(messages), self._dice("choice 0", digest))
+        return cut_text(whole, self.limit, self.call.model)
+
+    def _frames(self, values: Values, text: str, digest: str) -> tuple[Frame, ...]:
+        if not self.body.streamed:
+            values[b"text"] = _spelt(text)
+            return self.body.filled(values, (), ())
+        pieces = [_spelt(piece.text) for piece in usage.pieces(text, model=self.call.model)]
+        count = len(self.body.before) + len(pieces) + len(self.body.after)
+        pads = self.dialect.pads(self.call, count, self._dice("wire", digest))
+        return self.body.filled(values, pieces, [pad.encode() for pad in pads])
+
+    def _dice(self, purpose: str, digest: str) -> Dice:
+        return Dice(self.state.settings.seed or 0, purpose, self.call.surface, self.call.model, digest)
+
+    def head_of(self, number: int, request_id: str, *, poured: Poured) -> str:
+        """Status line and headers of the answer to request `number`."""
+        values = {"request_id": request_id, "date": date_now(), "length": poured.size}
+        values |= _limits(self.dialect, self.call.deployment or self.call.model, poured.spent.total)
+        dice = self.state.dice("headers", number)
+        for gap, ask, arguments in self.head.draws:
+            values[gap] = ask(dice, *arguments)
+        return self.head.pattern % values
+
+    def rendered(self, head: str, poured: Poured) -> bytes:
+        """The answer as it goes over the socket."""
+        start = head.encode("utf-8", "surrogateescape")
+        if not self.body.streamed:
+            return start + poured.frames[0].data
+        chunks = [b"%x\r\n%b\r\n" % (len(data), data) for data, _ in poured.frames]
+        return start + b"".join(chunks) + _END
+
+
+def _spelt(text: str) -> bytes:
+    """A text within JSON, without its quotes."""
+    return compact(text)[1:-1]
+
+
+@lru_cache(maxsize=4096)
+def _limits(dialect: Dialect, subject: str, tokens: int) -> dict[str, str]:
+    """How the quotas stand after so many tokens, by the gaps that stand for it: there are no limits."""
+    charge = granted(tokens, "azure" if dialect.name == "azure" else "openai", subject)
+    return {gap_of(name): value for name, value in dialect.limits(charge).items()}
+
+
+def gap_of(header: str) -> str:
+    """The gap that a header has."""
+    return header.replace("-", "_")
