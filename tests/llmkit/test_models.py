@@ -21,11 +21,15 @@ from llmkit.models import registry, spec_for
         ("gpt-3.5-turbo-0301", "gpt-3.5-turbo-0301"),
         ("gpt-3.5-turbo-instruct", "gpt-3.5-turbo-instruct"),
         ("gpt-35-turbo", "gpt-3.5-turbo"),
-        ("gpt-35-turbo-0613", "gpt-3.5-turbo"),
+        ("gpt-35-turbo-0613", "gpt-3.5-turbo-0613"),
+        ("gpt-35-turbo-0125", "gpt-3.5-turbo"),
         ("ft:gpt-4o-mini-2024-07-18:acme::7p4lURel", "gpt-4o-mini"),
         ("gpt-3.5-turbo-instruct:20230824-v2", "gpt-3.5-turbo-instruct"),
         ("text-embedding-ada-002-v2", "text-embedding-ada-002"),
-        ("o1-preview", "o1"),
+        ("o1-preview", "o1-preview"),
+        ("gpt-5-chat-latest", "gpt-5-chat"),
+        ("gpt-4-1106-preview", "gpt-4-1106"),
+        ("gpt-6.1-terra", "gpt-6.1-terra"),
     ],
 )
 def test_a_known_model_is_found_by_every_spelling(name: str, entry: str) -> None:
@@ -37,7 +41,7 @@ def test_a_known_model_is_found_by_every_spelling(name: str, entry: str) -> None
 @pytest.mark.parametrize(
     ("name", "family", "framing", "encoding"),
     [
-        ("gpt-4o-audio-preview-2024-12-17", "chat", "chat", "o200k_base"),
+        ("gpt-4o-realtime-preview-2024-12-17", "chat", "chat", "o200k_base"),
         ("gpt-4-vision", "chat", "chat", "cl100k_base"),
         ("gpt-5.7", "reasoning", "gpt-5", "o200k_base"),
         ("gpt-12-nano", "reasoning", "gpt-5", "o200k_base"),
