@@ -16,10 +16,10 @@ with `get_now`, which needs no event loop: a hit in a file costs a few microseco
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from llmkit.policies import State
+from llmkit.policies.cache import Entry
 
 T = TypeVar("T")
 Rule = Callable[[State, float], tuple[State, T]]
@@ -36,14 +36,6 @@ class StateStore(Protocol):
     async def aclose(self) -> None:
         """Closes the connections of the running event loop; another update would open them again."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A cached answer: the JSON text of the API's reply, and when it was stored (seconds since 1970)."""
-
-    payload: str
-    stored_at: float
 
 
 class CacheStore(Protocol):

@@ -2,13 +2,17 @@
 
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeVar
 
 from llmkit.policies import State
+from llmkit.policies.cache import Entry
 from llmkit.stores import Rule
 
 T = TypeVar("T")
+
+MOST_BYTES = 64 << 20
 
 
 class MemoryStates:
@@ -35,3 +39,52 @@ class MemoryStates:
 
     async def aclose(self) -> None:
         """Nothing is open."""
+
+
+class MemoryCache:
+    """A `CacheStore` in memory; beyond `most_bytes`, the answers go that were not used for the longest time."""
+
+    local = True
+
+    def __init__(self, *, most_bytes: int = MOST_BYTES, clock: Callable[[], float] = time.time) -> None:
+        self._most_bytes = most_bytes
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[str, tuple[Entry, float]] = OrderedDict()
+        self._bytes = 0
+
+    def get_now(self, key: str) -> Entry | None:
+        """The entry, at once."""
+        with self._lock:
+            entry, expires_at = self._entries.get(key, (None, 0.0))
+            if entry is None or expires_at <= self._clock():
+                return None
+            self._entries.move_to_end(key)
+        return entry
+
+    async def get(self, key: str) -> Entry | None:
+        """The same as `get_now`."""
+        return self.get_now(key)
+
+    async def put(self, key: str, entry: Entry, *, keep_s: float) -> None:
+        """Keeps the entry, unless it is larger than all that is kept."""
+        if len(entry.payload) > self._most_bytes:
+            return
+        with self._lock:
+            self._forget(key)
+            self._entries[key] = entry, entry.stored_at + keep_s
+            self._bytes += len(entry.payload)
+            while self._bytes > self._most_bytes:
+                self._forget(next(iter(self._entries)))
+
+    async def delete(self, key: str) -> None:
+        """Forgets the entry, if there is one."""
+        with self._lock:
+            self._forget(key)
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+    def _forget(self, key: str) -> None:
+        entry, _ = self._entries.pop(key, (None, 0.0))
+        self._bytes -= len(entry.payload) if entry else 0
