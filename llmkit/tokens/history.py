@@ -1,0 +1,82 @@
+"""Calls of tools and their results in a conversation, as they are billed with it."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from llmkit.tokens.counts import Tally
+from llmkit.tokens.rules import Rules, Surface
+from llmkit.tokens.schemas import compact, compact_json, parsed_json
+from llmkit.tokens.text import length
+
+_UNNAMED = 2  # tokens that the name of a function about has; what a result without its call is taken to answer
+
+
+class Call(NamedTuple):
+    """One call of a tool: its id, the function's name, and its arguments as JSON text."""
+
+    id: str | None
+    name: str
+    arguments: str
+
+
+class History:
+    """The calls of one conversation, and what they and their results cost.
+
+    Models before gpt-5 and o1 read several calls at once as one of `multi_tool_use.parallel`, and their results as one
+    JSON list; so these are counted when all are there.
+    """
+
+    __slots__ = ("_encoding", "_names", "_results", "_rules", "_surface", "_tally", "_together")
+
+    def __init__(self, tally: Tally, *, encoding: str, rules: Rules, surface: Surface) -> None:
+        self._tally, self._encoding, self._rules, self._surface = tally, encoding, rules, surface
+        self._names: dict[str | None, str] = {}
+        self._together: dict[str | None, int] = {}  # by id, which group of calls one belongs to
+        self._results: list[list[Any]] = []
+
+    def add_calls(self, calls: list[Call]) -> None:
+        """Add what was called at once."""
+        self._names |= {call.id: call.name for call in calls}
+        if len(calls) > 1 and not self._rules.reasons:
+            self._add_group(calls)
+            return
+        for call in calls:
+            spelt = self._length(f".{call.name}") + self._length(compact_json(call.arguments))
+            self._tally.add(self._surface.call + spelt)
+        self._tally.add(self._rules.more_calls * (len(calls) - 1), 2 * (len(calls) - 1))
+
+    def add_result(self, call_id: str | None, content: str, *, name: str | None = None) -> None:
+        """Add the result of a call; it is billed with the name of what was called."""
+        group = self._together.get(call_id)
+        if group is not None:
+            self._results[group].append(parsed_json(content))
+            return
+        called = self._names.get(call_id) or name
+        named = self._length(called) if called else _UNNAMED
+        self._tally.add(self._surface.result + named + self._length(content), 0 if called else 2)
+
+    def close(self) -> None:
+        """Add the results of calls that were made at once, and the doubt that there is about any call."""
+        self._tally.add(0, 1 if self._names else 0)
+        for results in self._results:
+            if results:
+                self._tally.add(self._length(json.dumps(results, default=str)), 1)
+
+    def _add_group(self, calls: Iterable[Call]) -> None:
+        uses = [
+            {"recipient_name": f"functions.{call.name}", "parameters": parsed_json(call.arguments)} for call in calls
+        ]
+        self._together |= {call.id: len(self._results) for call in calls}
+        self._results.append([])
+        self._tally.add(self._rules.together + self._length(compact({"tool_uses": uses})), 1)
+
+    def _length(self, text: str) -> int:
+        return length(self._encoding, text)
+
+
+def call_of(function: Mapping[str, Any], call_id: object = None) -> Call:
+    """The call that a `function`, a `custom` or a `function_call` object says."""
+    said = function.get("arguments") or function.get("input") or ""
+    arguments = said if isinstance(said, str) else compact(said)
+    return Call(call_id if isinstance(call_id, str) else None, str(function.get("name") or ""), arguments)
