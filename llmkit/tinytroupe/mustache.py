@@ -11,7 +11,9 @@ from typing import Any
 
 Partials = Callable[[str], str]
 
-_OWN_LINE = frozenset("#^/!>=")  # tags that take their line with them if nothing else is on it
+_OPENING, _CLOSING = frozenset("#^"), frozenset("/")
+_OWN_LINE = _OPENING | _CLOSING | frozenset("!>=")  # tags that take their line with them if they are alone on it
+_KINDS = _OWN_LINE | frozenset("&{")
 _ESCAPES = str.maketrans({"&": "&amp;", '"': "&quot;", "<": "&lt;", ">": "&gt;"})
 
 
@@ -46,9 +48,9 @@ def _parse(template: str) -> _Nodes:
     open_: list[tuple[_Tag, _Nodes]] = []
     nodes: _Nodes = []
     for token in _tokens(template):
-        if isinstance(token, str) or token.kind not in "#^/":
+        if isinstance(token, str) or token.kind not in _OPENING | _CLOSING:
             nodes.append(token)
-        elif token.kind in "#^":
+        elif token.kind in _OPENING:
             open_.append((token, nodes))
             nodes = []
         else:
@@ -67,14 +69,14 @@ def _tokens(template: str) -> Iterator[str | _Tag]:
     while (start := template.find(left, position)) >= 0:
         inside = start + len(left)
         kind = template[inside : inside + 1]
-        kind = kind if kind and kind in "#^/!>=&{" else ""
+        kind = kind if kind in _KINDS else ""
         close = {"{": "}", "=": "="}.get(kind, "") + right
         end = template.find(close, inside + len(kind))
         line = template.count("\n", 0, start) + 1
         if end < 0:
             raise MustacheError(f"line {line}: the tag {template[start : start + 20]!r} is not closed by {close!r}")
         name, stop = template[inside + len(kind) : end].strip(), end + len(close)
-        before, after = _own_line(template, start, stop) if kind and kind in _OWN_LINE else (start, stop)
+        before, after = _own_line(template, start, stop) if kind in _OWN_LINE else (start, stop)
         yield template[position:before]
         if kind == "=":
             left, right = _delimiters(name, line)
@@ -88,9 +90,9 @@ def _own_line(template: str, start: int, stop: int) -> tuple[int, int]:
     """Where the line of a tag begins and ends if the tag is alone on it; else where the tag does."""
     begin = template.rfind("\n", 0, start) + 1
     newline = template.find("\n", stop)
-    end = len(template) if newline < 0 else newline + 1
-    alone = not template[begin:start].strip() and not template[stop:end].strip()
-    return (begin, end) if alone else (start, stop)
+    rest = template[stop:] if newline < 0 else template[stop:newline]
+    alone = not template[begin:start].strip() and not rest.strip()
+    return (begin, stop if newline < 0 else newline + 1) if alone else (start, stop)
 
 
 def _delimiters(text: str, line: int) -> tuple[str, str]:
