@@ -8,7 +8,7 @@ as most faults are not, aiohttp carries out what is decided. A connection that h
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
 from typing_extensions import override
 
@@ -18,7 +18,6 @@ from mockserver.moulds.press import Press
 from mockserver.pipeline import Pipeline, Route
 from mockserver.transmission import send_slowly
 from mockserver.visit import Arrival, Visit
-from mockserver.wire import parse_json
 
 Handover = Callable[[], asyncio.Protocol]
 
@@ -96,15 +95,12 @@ class Front(asyncio.Protocol):
 
     def _take(self, request: Plain) -> None:
         """Answer from a mould what can be, and all else as the pipeline decides."""
-        body, head = None, request.head
-        if head.memory and len(request.body) <= self._pipeline.state.settings.body_limit:
-            body = _read(request.body)
-            answered = self._hall.press.answered(head, request.body, body)
-            if answered is not None:
-                self._data = self._data[request.size :]
-                self._write(*answered)
-                return
-        self._answer(request, self._route_of(request), body)
+        answered = self._hall.press.answered(request.head, request.body)
+        if answered is None:
+            self._answer(request, self._route_of(request))
+        else:
+            self._data = self._data[request.size :]
+            self._write(*answered)
 
     def _write(self, number: int, rendered: bytes) -> None:
         assert self._transport is not None  # noqa: S101 - data comes over one
@@ -122,10 +118,10 @@ class Front(asyncio.Protocol):
             raise Unusual
         return route
 
-    def _answer(self, request: Plain, route: Route, body: Any) -> None:
+    def _answer(self, request: Plain, route: Route) -> None:
         arrival = Arrival("POST", request.head.path, request.head.query, {}, request.headers)
         visit = Visit.open(self._pipeline.state, route.dialect, arrival)
-        visit.take_body(request.body, body)
+        visit.take_body(request.body)
         answer = self._pipeline.decide(visit, lambda each: each.serve(route.operation, route.place))
         if not is_plain(answer):
             self._hand_over((visit, answer))
@@ -134,8 +130,7 @@ class Front(asyncio.Protocol):
         if waits(answer):
             self._sending = asyncio.get_running_loop().create_task(self._send_slowly(visit.number, answer))
         else:
-            body = body or _read(request.body)
-            self._hall.press.learn(request.head, body, visit, answer, route.operation, route.place)
+            self._hall.press.learn(request.head, visit, answer, route.operation, route.place)
             self._pipeline.state.journal.record(visit.number).progress(len(answer.frames), len(answer.body))
             self._write(visit.number, render(answer))
 
@@ -190,14 +185,6 @@ class Hall:
     press: Press
     heads: Heads = field(default_factory=dict)
     fronts: set[Front] = field(default_factory=set)
-
-
-def _read(raw: bytes) -> Any:
-    """What a body says; None for one that the pipeline is to refuse."""
-    try:
-        return parse_json(raw)
-    except ValueError:
-        return None
 
 
 def _forget(pipeline: Pipeline, handler: asyncio.Protocol, transport: asyncio.Transport) -> None:

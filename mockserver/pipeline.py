@@ -31,6 +31,11 @@ class Route:
     place: Place
     operation: Operation
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether its requests are POSTs of JSON, told by their path alone."""
+        return self.operation.method == "POST" and "{" not in self.path and self.operation.takes == "json"
+
 
 @dataclass
 class Pipeline:

@@ -14,7 +14,7 @@ from mockserver.app import AdminRoutes, create_app, routes
 from mockserver.door import Door
 from mockserver.front import Front, Hall
 from mockserver.moulds.press import Press
-from mockserver.pipeline import Pipeline, Route
+from mockserver.pipeline import Pipeline
 
 T = TypeVar("T")
 
@@ -61,7 +61,7 @@ class Site:
 
     def _front(self) -> Callable[[], Front]:
         """What makes the first reader of each connection."""
-        plain = {route.path: route for route in routes() if self._pipeline.answers_at_once and _is_plain(route)}
+        plain = {route.path: route for route in routes() if self._pipeline.answers_at_once and route.is_plain}
         server = self._runner.server
         assert server is not None  # noqa: S101 - it has been set up
         hall = Hall(self._pipeline, plain, server, Press(self._pipeline.state), fronts=self._fronts)
@@ -95,11 +95,6 @@ class Site:
         """Close at once."""
         self.release()
         await self.stop()
-
-
-def _is_plain(route: Route) -> bool:
-    """Whether its requests are told by their path alone."""
-    return route.operation.method == "POST" and "{" not in route.path and route.operation.takes == "json"
 
 
 def _logger() -> logging.Logger:

@@ -69,7 +69,6 @@ class Visit:
     headers: dict[str, str] = field(repr=False)
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     raw: bytes = b""
-    read_body: Any = None  # of JSON that has been read already
     form: Form | None = None
     flaw: Problem | None = None
     is_inner: bool = False
@@ -133,9 +132,9 @@ class Visit:
         else:
             self.take_body(raw)
 
-    def take_body(self, raw: bytes, body: Any = None) -> None:
-        """The body as it was sent, and what it says if it is JSON that has been read already."""
-        self.raw, self.read_body = raw, body
+    def take_body(self, raw: bytes) -> None:
+        """The body, as it was sent."""
+        self.raw = raw
         if raw:
             self.state.journal.asked(self.number, raw, self.form, secrets=self.secrets)
 
@@ -275,7 +274,7 @@ class Visit:
         if not self.raw and operation.model is None:
             return {}
         try:
-            body = parse_json(self.raw) if self.read_body is None else self.read_body
+            body = parse_json(self.raw)
         except ValueError as exc:
             raise problems.unparsable_body() from exc
         if not isinstance(body, dict):
@@ -364,7 +363,6 @@ class Visit:
             path=path,
             ids=ids,
             raw=compact(body),
-            read_body=None,
             form=None,
             is_inner=True,
         )

@@ -13,7 +13,6 @@ T = TypeVar("T")
 
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _LETTERS = bytes(_ALPHABET[number % len(_ALPHABET)] for number in range(256))
-_BLOCK = 64
 _PLAIN = frozenset({str, int})
 
 
@@ -25,13 +24,14 @@ class Dice:
     def __init__(self, seed: int, *parts: Any) -> None:
         are_plain = _PLAIN.issuperset(map(type, parts))
         material = repr((seed, parts)) if are_plain else json.dumps([seed, *parts], sort_keys=True)
-        self._key = hashlib.blake2b(material.encode("utf-8", "surrogatepass"), digest_size=32).digest()
-        self._pool, self._at, self._count = b"", 0, 0
+        # the first block is the digest itself: most dice need no more
+        self._pool = self._key = hashlib.blake2b(material.encode("utf-8", "surrogatepass")).digest()
+        self._at = self._count = 0
 
     def bytes(self, count: int) -> bytes:
         """So many bytes."""
         while len(self._pool) - self._at < count:
-            block = hashlib.blake2b(self._count.to_bytes(8, "big"), key=self._key, digest_size=_BLOCK).digest()
+            block = hashlib.blake2b(self._count.to_bytes(8, "big"), key=self._key).digest()
             self._pool, self._at, self._count = self._pool[self._at :] + block, 0, self._count + 1
         taken = self._pool[self._at : self._at + count]
         self._at += count

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from mockserver.generating.dice import Dice
@@ -19,6 +20,7 @@ COMMON = frozenset(
 )
 
 _MOST_DRAWN = 16  # bytes that a text is drawn with
+_MOST_REMEMBERED = 50_000  # words
 _READ = 200  # letters of a prompt that its answer is made from
 
 _OPENINGS = (
@@ -43,25 +45,41 @@ _CLOSINGS = (
 )
 
 
+class _Telling(dict[str, bool]):
+    """Whether a word says something, worked out once for each."""
+
+    def __missing__(self, word: str) -> bool:
+        tells = word.lower() not in COMMON and not word.isdigit()
+        if len(self) < _MOST_REMEMBERED:
+            self[word] = tells
+        return tells
+
+
+_TELLING = _Telling()
+
+
 def words_of(text: str) -> list[str]:
     """The words of a text in their order, without those that say little; all of them where nothing else is left."""
     words = _WORD.findall(text)
-    return [word for word in words if word.lower() not in COMMON and not word.isdigit()] or words
+    return list(filter(_TELLING.__getitem__, words)) or words
+
+
+@lru_cache(maxsize=256)
+def _subjects(text: str) -> tuple[str, ...]:
+    """What a text may be about."""
+    return tuple(dict.fromkeys(words_of(text)))[:40] or ("this",)
 
 
 def text_about(prompt: str, dice: Dice) -> str:
     """A few plausible sentences about `prompt`."""
-    words = list(dict.fromkeys(words_of(prompt[:_READ])))[:40] or ["this"]
-    topic = " ".join(words[: min(3, len(words))])
-    drawn = iter(dice.bytes(_MOST_DRAWN))  # one draw for all: a text takes a dozen
-
-    def one_of(options: Sequence[str]) -> str:
-        return options[next(drawn) % len(options)]
-
-    begin, count = next(drawn) % len(_SENTENCES), 1 + next(drawn) % 3
-    middle = [_SENTENCES[(begin + index) % len(_SENTENCES)] for index in range(count)]
-    sentences = [one_of(_OPENINGS), *middle, one_of(_CLOSINGS)]
-    return " ".join(sentence.format(topic=topic, one=one_of(words), two=one_of(words)) for sentence in sentences)
+    words = _subjects(prompt[:_READ])
+    topic, count = " ".join(words[:3]), len(words)
+    drawn = dice.bytes(_MOST_DRAWN)  # one draw for all: a text takes a dozen
+    begin, length, opening, closing = drawn[0], 1 + drawn[1] % 3, drawn[2], drawn[3]
+    middle = [_SENTENCES[(begin + index) % len(_SENTENCES)] for index in range(length)]
+    sentences = [_OPENINGS[opening % len(_OPENINGS)], *middle, _CLOSINGS[closing % len(_CLOSINGS)]]
+    pairs = zip(sentences, drawn[4::2], drawn[5::2], strict=False)
+    return " ".join([s.format(topic=topic, one=words[one % count], two=words[two % count]) for s, one, two in pairs])
 
 
 def text_from_results(results: Sequence[tuple[str, str]], dice: Dice) -> str:

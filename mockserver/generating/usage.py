@@ -136,6 +136,13 @@ def tokens(text: str, *, model: str) -> Iterator[bytes]:
     return iter(encoding_for(model).decode_tokens_bytes(_encoded(text, model)))
 
 
+def texts(text: str, *, model: str) -> list[str]:
+    """The pieces of `pieces`, without their tokens."""
+    if text.isascii():
+        return [token.decode() for token in tokens(text, model=model)]
+    return [piece.text for piece in pieces(text, model=model)]
+
+
 def pieces(text: str, *, model: str) -> Iterator[Piece]:
     """The text in the pieces in which a stream carries it: a token each, or several where one letter takes several."""
     pending: tuple[bytes, ...] = ()

@@ -115,10 +115,21 @@ def _body(visit: Visit, call: Call, model: Model) -> Body:
     (at,) = (index for index, pattern in enumerate(patterns) if b"%(text)s" in pattern)
     return Body(
         before=tuple(patterns[:at]),
-        piece=patterns[at],
+        piece=_cut(patterns[at], is_padded=bool(pads)),
         after=tuple(patterns[at + 1 :]),
         draws=tuple(setting.tracer.draws),
     )
+
+
+def _cut(piece: bytes, *, is_padded: bool) -> tuple[bytes, ...]:
+    """The pattern of a piece cut at its text, and at its pad, which comes after it."""
+    start, _, rest = piece.partition(b"%(text)s")
+    if not is_padded:
+        return start, rest
+    middle, pad, end = rest.partition(b"%(pad)s")
+    if not pad:
+        raise Unmouldable
+    return start, middle, end
 
 
 def _marked(chunk: dict[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """A mould at work: from a request of the shape that it was cast for to the bytes of the answer."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any, NamedTuple
+from functools import lru_cache, partial
+from itertools import repeat, zip_longest
+from typing import Any, NamedTuple, cast
 
 from mockserver.answers import Frame, chunk_of
 from mockserver.calls import Call, digest_of_content
@@ -20,6 +21,7 @@ from mockserver.surfaces.choices import cut_text, said_by_user
 from mockserver.wire import DONE, compact
 
 Values = dict[bytes, Any]
+_frame = cast("Callable[[tuple[bytes, float]], Frame]", partial(tuple.__new__, Frame))  # without a call in Python
 _END = chunk_of(b"")
 _LEAST_CACHED = 1024  # tokens of a prompt from which on part of it may come from a cache, see `usage.cached_tokens`
 
@@ -33,11 +35,14 @@ class Head(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
-    """The body, as patterns: all of it in `before`, or the frames of a stream before and after those of the text."""
+    """The body, as patterns: all of it in `before`, or the frames of a stream before and after those of the text.
+
+    `piece` is the pattern of one of those, cut where its text stands, and its pad if it has one.
+    """
 
     before: tuple[bytes, ...]
     draws: tuple[Draw, ...]
-    piece: bytes = b""
+    piece: tuple[bytes, ...] = ()
     after: tuple[bytes, ...] = ()
 
     @property
@@ -49,19 +54,28 @@ class Body:
         """The frames with these values, of a stream with these pieces of text and a pad for each frame, if any."""
         if not self.piece:
             return (Frame(self.before[0] % values),)
-        return tuple(Frame(data) for data in self._events(values, pieces, iter(pads)))
+        begin, end = len(self.before), len(self.before) + len(pieces)
+        events = [
+            *_events(self.before, values, pads[:begin]),
+            *self._pieces(values, pieces, pads[begin:end]),
+            *_events(self.after, values, pads[end:]),
+            DONE,
+        ]
+        return tuple(map(_frame, zip(events, repeat(0.0))))
 
-    def _events(self, values: Values, pieces: Sequence[bytes], pads: Iterator[bytes]) -> Iterator[bytes]:
-        for pattern in self.before:
-            values[b"pad"] = next(pads, b"")
-            yield pattern % values
-        for text in pieces:
-            values[b"text"], values[b"pad"] = text, next(pads, b"")
-            yield self.piece % values
-        for pattern in self.after:
-            values[b"pad"] = next(pads, b"")
-            yield pattern % values
-        yield DONE
+    def _pieces(self, values: Values, texts: Sequence[bytes], pads: Sequence[bytes]) -> list[bytes]:
+        """Without a pattern for each: there are many."""
+        start, *rest = [part % values for part in self.piece]
+        if not pads:
+            (end,) = rest
+            return [start + text + end for text in texts]
+        middle, end = rest
+        return [start + text + middle + pad + end for text, pad in zip(texts, pads, strict=True)]
+
+
+def _events(patterns: Sequence[bytes], values: Values, pads: Sequence[bytes]) -> list[bytes]:
+    """Each pattern with these values and a pad of its own, if there are any."""
+    return [pattern % {**values, b"pad": pad} for pattern, pad in zip_longest(patterns, pads, fillvalue=b"")]
 
 
 class Poured(NamedTuple):
@@ -126,7 +140,7 @@ class Mould:
         if not self.body.streamed:
             values[b"text"] = _spelt(text)
             return self.body.filled(values, (), ())
-        pieces = [_spelt(piece.text) for piece in usage.pieces(text, model=self.call.model)]
+        pieces = [_spelt_again(piece) for piece in usage.texts(text, model=self.call.model)]
         count = len(self.body.before) + len(pieces) + len(self.body.after)
         pads = self.dialect.pads(self.call, count, self._dice("wire", digest))
         return self.body.filled(values, pieces, [pad.encode() for pad in pads])
@@ -155,6 +169,9 @@ class Mould:
 def _spelt(text: str) -> bytes:
     """A text within JSON, without its quotes."""
     return compact(text)[1:-1]
+
+
+_spelt_again = lru_cache(maxsize=8192)(_spelt)  # tokens come again and again
 
 
 @lru_cache(maxsize=4096)

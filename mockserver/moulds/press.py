@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from mockserver.answers import Answer
 from mockserver.http1 import Head
 from mockserver.moulds.casting import cast
 from mockserver.moulds.mould import Mould
 from mockserver.state import State
 from mockserver.surfaces import Operation, Place
+from mockserver.truth.hiding import holds_text
 from mockserver.visit import Visit
 from mockserver.wire import compact
 
@@ -29,14 +32,16 @@ class Press:
         state, settings = self.state, self.state.settings
         return not (state.script or state.quotas.are_limited or settings.lenient or settings.content_filter.words)
 
-    def answered(self, head: Head, raw: bytes, body: Any) -> tuple[int, bytes] | None:
+    def answered(self, head: Head, raw: bytes) -> tuple[int, bytes] | None:
         """The number of the request and the bytes of its answer, None where there is no mould for it.
 
         What is sent is in the journal already.
         """
-        shape = shape_of(body)
-        mould: Mould | None = None if shape is None else head.memory.get(shape)
-        if mould is None or not self.is_open:
+        if not head.memory or not self.is_open or len(raw) > self.state.settings.body_limit:
+            return None
+        body = _read(raw)
+        mould: Mould | None = head.memory.get(shape_of(body))
+        if mould is None or holds_text(raw, mould.secrets):
             return None
         now = self.state.clock.now()
         poured = mould.pour(body["messages"], now=now)
@@ -56,22 +61,28 @@ class Press:
         request_id = mould.dialect.request_id(state.dice("request", number))
         spelt = mould.head_of(number, request_id, poured=poured)
         record = state.journal.record(number)
-        record.asked(raw, None, secrets=mould.secrets)
-        record.poured(
-            mould.facts, poured.frames, spent=poured.spent, head=spelt, request_id=request_id, secrets=mould.secrets
-        )
+        record.body = raw
+        record.poured(mould.facts, poured.frames, spent=poured.spent, head=spelt, request_id=request_id)
         state.journal.keep(record)
         record.progress(len(poured.frames), poured.size)
         return number, mould.rendered(spelt, poured)
 
-    def learn(self, head: Head, body: Any, visit: Visit, answer: Answer, operation: Operation, place: Place) -> None:
+    def learn(self, head: Head, visit: Visit, answer: Answer, operation: Operation, place: Place) -> None:
         """Cast a mould beside an answer, where requests like this come again and it is a case for one."""
-        shape = shape_of(body) if head.seen > 1 and self.is_open else None
+        shape = shape_of(_read(visit.raw)) if head.seen > 1 and self.is_open else None
         if shape is None or shape in head.memory or answer.status != 200:
             return
         if len(head.memory) >= _MOST_SHAPES:
             head.memory.clear()
         head.memory[shape] = cast(visit, operation, place, answer)
+
+
+def _read(raw: bytes) -> Any:
+    """What a body says: quickly, for a number that this gets wrong is in no shape that was ever answered."""
+    try:
+        return orjson.loads(raw)
+    except ValueError:
+        return None
 
 
 def shape_of(body: Any) -> Shape | None:

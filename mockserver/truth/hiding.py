@@ -78,15 +78,20 @@ def hidden_frames(frames: Sequence[bytes], secrets: Collection[str], *, thorough
     return frames if all(map(operator.is_, clean, frames)) else clean
 
 
-def _holds(data: bytes, secrets: Collection[str]) -> bool:
-    """Whether there may be something to hide: a few words are looked for before a pattern is."""
+def holds_text(data: bytes, secrets: Collection[str]) -> bool:
+    """Whether there may be something to hide in the texts of `data`: words are looked for before a pattern is."""
     for secret in secrets:
         if len(secret) >= _SHORTEST and (secret.encode() in data or not _PLAIN.fullmatch(secret)):
             return True
     # JSON may spell plain letters as escapes; only reading it tells what it says
     if b"\\" in data and (b"\\u00" in data or b"\\/" in data):
         return True
-    if (b"sk-" in data or b"Bearer" in data) and _KEY_BYTES.search(data):
+    return (b"sk-" in data or b"Bearer" in data) and _KEY_BYTES.search(data) is not None
+
+
+def _holds(data: bytes, secrets: Collection[str]) -> bool:
+    """The same, or in what its names tell."""
+    if holds_text(data, secrets):
         return True
     lower = data.lower()
     may_name = b'key"' in lower or b'secret"' in lower or b'password"' in lower or b'authorization"' in lower

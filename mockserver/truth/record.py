@@ -173,13 +173,15 @@ class Record:
         spent: Spent,
         head: str,
         request_id: str,
-        secrets: Collection[str],
     ) -> None:
-        """Keep what is going to be sent of an answer from a mould: `facts` are those of a request like this one."""
+        """Keep what is going to be sent of an answer from a mould, which holds nothing to hide.
+
+        `facts` are those of a request like this one.
+        """
         for name, value in facts.items():
             setattr(self, name, value)
         self.spent, self.request_id, self.response_headers = spent, request_id, Spelt(head)
-        self.planned = self.made = self._hidden(frames, secrets)
+        self.planned = self.made = frames
         self.answered_at = self.now()
         self.status, self.ending = 200, "whole"
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from mockserver import MockServer, fault, reply
 from mockserver.app import pipeline_of, routes
-from mockserver.front import Front
+from mockserver.front import Front, Hall
+from mockserver.moulds.press import Press
 from mockserver.pipeline import Pipeline
 from mockserver.scripting.steps import Step
 from mockserver.site import Site
@@ -245,9 +246,10 @@ class Wire(asyncio.Transport):
 
 def _fed(pieces: Sequence[bytes]) -> tuple[bytes, bytes]:
     """What a front of a new server writes, and what it hands over."""
-    plain = {route.path: route for route in routes() if route.path == CHAT}
+    plain = {route.path: route for route in routes() if route.is_plain}
     wire: Any = Wire()
-    front: asyncio.Protocol = Front(Pipeline(State(Settings(seed=1))), plain, lambda: wire, set())
+    state = State(Settings(seed=1))
+    front: asyncio.Protocol = Front(Hall(Pipeline(state), plain, lambda: wire, Press(state)))
     front.connection_made(wire)
     for piece in pieces:
         (wire.protocol or front).data_received(piece)
