@@ -12,12 +12,17 @@ A `CacheStore` keeps `Entry`s by key (`policies.cache.key_of`), and never raises
 what it cannot write is not kept, and a warning in the log of `llmkit.stores` tells of both. Where `local` is true, look
 with `get_now`, which needs no event loop: a hit in a file costs a few microseconds.
 
-    stores.open_state(url) → StateStore          stores.open_cache(path_or_True, url=…) → CacheStore
+`opened` makes both of what a client is configured with.
 """
 
+import os
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
+from llmkit.errors import ConfigError
 from llmkit.policies import State
 from llmkit.policies.cache import Entry
 
@@ -63,3 +68,47 @@ class CacheStore(Protocol):
     async def aclose(self) -> None:
         """Closes what is open; another call would open it again."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What a client keeps its states and its answers in; without a cache, `cache` is None."""
+
+    states: StateStore
+    cache: CacheStore | None = None
+
+    async def aclose(self) -> None:
+        """Closes what is open on the running event loop."""
+        await self.states.aclose()
+        if self.cache is not None:
+            await self.cache.aclose()
+
+
+def opened(*, state_url: str | None = None, cache: object = None) -> Stores:
+    """The stores for these settings. Raises ConfigError for what is none of them.
+
+    With `state_url` states are on that server, else in memory. `cache` is the path of a SQLite file, or of cassettes (a
+    directory, or `*.yaml`), or a CacheStore; True is the server of `state_url`, or else the memory of this process.
+    """
+    # each is imported when it is wanted: redis takes 0.2 s, and cassettes need the recorder
+    memory = import_module("llmkit.stores.memory")
+    server = import_module("llmkit.stores.redis").RedisServer(state_url) if state_url else None
+    states = import_module("llmkit.stores.redis").RedisStates(server) if server else memory.MemoryStates()
+    if cache is None or cache is False:
+        return Stores(states)
+    if cache is True:
+        return Stores(
+            states, import_module("llmkit.stores.redis").RedisCache(server) if server else memory.MemoryCache()
+        )
+    return Stores(states, _cache(cache))
+
+
+def _cache(cache: object) -> Any:
+    if not isinstance(cache, str | os.PathLike):
+        if all(hasattr(cache, name) for name in ("local", "get_now", "get", "put", "delete", "aclose")):
+            return cache
+        raise ConfigError(f"cache = {cache!r} is not valid: it has to be a path, True, False, or a CacheStore")
+    path = Path(cache).expanduser()
+    if path.is_dir() or path.suffix in (".yaml", ".yml"):
+        return import_module("llmkit.stores.cassettes").CassetteCache(path)
+    return import_module("llmkit.stores.sqlite").SQLiteCache(path)
