@@ -168,7 +168,7 @@ def test_nothing_is_found_where_nothing_is_filtered() -> None:
     assert NO_FILTER.of("gore") == Verdict()
     call = dataclasses.replace(call_of(stream=True), content_filter=NO_FILTER)
     chunks = chat.answer(call, setting("gore")).chunks
-    assert text_of(OpenAI().annotate_stream(call, chunks, Dice(1), options={})) == "gore"
+    assert text_of(OpenAI().annotate_stream(call, chunks, ())) == "gore"
 
 
 def test_chosen_words_are_filtered_over_http_in_both_dialects(serve: Serve) -> None:
