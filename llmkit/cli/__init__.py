@@ -1,4 +1,4 @@
-"""The command line: `llmkit cassettes …`. Data goes to stdout, words to stderr."""
+"""The command line: `llmkit cassettes …`, `llmkit doctor`. Data goes to stdout, words to stderr."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     try:
         from llmkit.cli.program import program
+
+        program.main(args=None if arguments is None else list(arguments), prog_name="llmkit")
     except ModuleNotFoundError as error:
         if error.name not in _NEEDED:
             raise
         sys.exit(f"llmkit: the command line needs the package {error.name!r}: pip install 'llmkit[testing]'")
-    program.main(args=None if arguments is None else list(arguments), prog_name="llmkit")

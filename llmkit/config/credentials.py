@@ -98,5 +98,5 @@ def _default_provider() -> TokenProvider:
 
 
 def _brief(error: Exception) -> str:
-    """The first line of what a provider says: azure-identity's goes on for pages."""
-    return str(error).strip().partition("\n")[0][:300] or "nothing"
+    """The beginning of what a provider says: azure-identity's goes on for pages."""
+    return " ".join(str(error).split())[:400] or "nothing"
