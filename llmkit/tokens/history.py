@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from llmkit.tokens.counts import Tally
-from llmkit.tokens.rules import Rules, Surface
+from llmkit.tokens.rules import Surface
 from llmkit.tokens.schemas import compact, compact_json, parsed_json
 from llmkit.tokens.text import length
 
@@ -23,14 +23,14 @@ class Call(NamedTuple):
 class History:
     """The calls of one conversation, and what they and their results cost.
 
-    Models before gpt-5 and o1 read several calls at once as one of `multi_tool_use.parallel`, and their results as one
-    JSON list; so these are counted when all are there.
+    In chats, models before gpt-5 and o1 read several calls at once as one of `multi_tool_use.parallel`, and their
+    results as one JSON list; so these are counted when all are there.
     """
 
-    __slots__ = ("_encoding", "_names", "_results", "_rules", "_surface", "_tally", "_together")
+    __slots__ = ("_encoding", "_names", "_results", "_surface", "_tally", "_together")
 
-    def __init__(self, tally: Tally, *, encoding: str, rules: Rules, surface: Surface) -> None:
-        self._tally, self._encoding, self._rules, self._surface = tally, encoding, rules, surface
+    def __init__(self, tally: Tally, *, encoding: str, surface: Surface) -> None:
+        self._tally, self._encoding, self._surface = tally, encoding, surface
         self._names: dict[str | None, str] = {}
         self._together: dict[str | None, int] = {}  # by id, which group of calls one belongs to
         self._results: list[list[Any]] = []
@@ -38,13 +38,14 @@ class History:
     def add_calls(self, calls: list[Call]) -> None:
         """Add what was called at once."""
         self._names |= {call.id: call.name for call in calls}
-        if len(calls) > 1 and not self._rules.reasons:
-            self._add_group(calls)
+        if len(calls) > 1 and self._surface.together is not None:
+            self._add_group(calls, self._surface.together)
             return
         for call in calls:
             spelt = self._length(f".{call.name}") + self._length(compact_json(call.arguments))
             self._tally.add(self._surface.call + spelt)
-        self._tally.add(self._rules.more_calls * (len(calls) - 1), 2 * (len(calls) - 1))
+        more = max(len(calls) - 1, 0)
+        self._tally.add(self._surface.more_calls * more, 2 * more)
 
     def add_result(self, call_id: str | None, content: str, *, name: str | None = None) -> None:
         """Add the result of a call; it is billed with the name of what was called."""
@@ -63,13 +64,13 @@ class History:
             if results:
                 self._tally.add(self._length(json.dumps(results, default=str)), 1)
 
-    def _add_group(self, calls: Iterable[Call]) -> None:
+    def _add_group(self, calls: Iterable[Call], frame: int) -> None:
         uses = [
             {"recipient_name": f"functions.{call.name}", "parameters": parsed_json(call.arguments)} for call in calls
         ]
         self._together |= {call.id: len(self._results) for call in calls}
         self._results.append([])
-        self._tally.add(self._rules.together + self._length(compact({"tool_uses": uses})), 1)
+        self._tally.add(frame + self._length(compact({"tool_uses": uses})), 1)
 
     def _length(self, text: str) -> int:
         return length(self._encoding, text)

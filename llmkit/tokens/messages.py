@@ -12,7 +12,7 @@ from llmkit.models import ModelSpec, spec_for
 from llmkit.tokens.counts import Tally, TokenCount
 from llmkit.tokens.history import Call, History, call_of
 from llmkit.tokens.parts import count_part
-from llmkit.tokens.rules import RULES, Rules
+from llmkit.tokens.rules import RULES, UNKNOWN_TOOLS, Rules
 from llmkit.tokens.text import encoding_name, length
 from llmkit.tokens.tools import add_choice, add_instructions, add_others, functions_of, schema_of
 
@@ -53,12 +53,14 @@ def count_tokens(
                 tally.tokens += rules.assistant
             continue
         if history is None:
-            history = History(tally, encoding=encoding, rules=rules, surface=rules.chat)
+            history = History(tally, encoding=encoding, surface=rules.chat)
         _add_message(tally, message, f"messages[{index}]", history, encoding=encoding, rules=rules, spec=spec)
     if history:
         history.close()
     if tools is not None or tool_choice is not None or response_format is not None:
         _add_options(tally, listed, tools, tool_choice, response_format, encoding=encoding, rules=rules)
+        if not spec.known and (tools or response_format):
+            tally.add(0, UNKNOWN_TOOLS)
     return with_doubt(tally, spec)
 
 
@@ -92,6 +94,16 @@ def listed_mappings(values: object, place: str, expected: str) -> list[Mapping[s
     return values
 
 
+def add_parts(tally: Tally, content: object, place: str, spec: ModelSpec) -> None:
+    """Add the parts of a content that are no text; raises InvalidRequest for what is no part."""
+    if content is None or isinstance(content, str):
+        return
+    for part in listed_mappings(content, place, _PARTS):
+        if not _is_text(part):
+            counted = count_part(part, spec)
+            tally.add(counted, counted.margin)
+
+
 def _add_message(
     tally: Tally,
     message: dict[str, Any],
@@ -103,11 +115,7 @@ def _add_message(
     spec: ModelSpec,
 ) -> None:
     content = said(message)
-    if content is not None and not isinstance(content, str):
-        for part in listed_mappings(content, f"{place}.content", _PARTS):
-            if not _is_text(part):
-                counted = count_part(part, spec)
-                tally.add(counted, counted.margin)
+    add_parts(tally, content, f"{place}.content", spec)
     role, text = message["role"], text_of(content)
     if role in _ANSWERS:
         history.add_result(message.get("tool_call_id"), text, name=_name(message))
@@ -149,7 +157,7 @@ def _add_options(
     first = messages[0] if messages and messages[0]["role"] in _SYSTEM else None
     system = text_of(said(first)) if first else None
     add_instructions(tally, functions, schema, system=system, encoding=encoding, rules=rules, surface=rules.chat)
-    add_others(tally, others, encoding=encoding)
+    add_others(tally, others, encoding=encoding, rules=rules)
     if functions:
         add_choice(tally, choice, encoding=encoding, rules=rules)
     if schema:

@@ -49,12 +49,18 @@ def length(encoding: str, text: str) -> int:
     letters = len(text)
     if letters <= _MEDIUM:
         return (_short_length if letters <= _SHORT else _medium_length)(encoding, text)
+    return len(numbers_of(encoding, text))
+
+
+def numbers_of(encoding: str, text: str) -> list[int]:
+    """The numbers of the tokens of `text`."""
     try:
-        return len(vocabulary.encoding(encoding).encode(text, disallowed_special=()))
+        return vocabulary.encoding(encoding).encode(text, disallowed_special=())  # encode_ordinary would panic
     except ValueError:
-        if letters <= _SLICE:
+        if len(text) <= _SLICE:
             raise
-        return sum(length(encoding, text[start : start + _SLICE]) for start in range(0, letters, _SLICE))
+        slices = (text[start : start + _SLICE] for start in range(0, len(text), _SLICE))
+        return [number for piece in slices for number in numbers_of(encoding, piece)]
 
 
 @lru_cache(maxsize=4096)

@@ -5,7 +5,7 @@ from typing import Any
 
 from llmkit.errors import InvalidRequest, excerpt
 from llmkit.tokens.counts import Tally
-from llmkit.tokens.rules import Rules, Surface
+from llmkit.tokens.rules import HOSTED, Rules, Surface
 from llmkit.tokens.schemas import answer_format, compact, declarations
 from llmkit.tokens.text import length
 
@@ -63,7 +63,7 @@ def add_instructions(
     added = surface.joined if joins and surface.joined else surface.alone
     if functions:
         undescribed = rules.reasons and not functions[0].get("description")
-        declared = length(encoding, declarations(functions))
+        declared = length(encoding, declarations(functions)) + (0 if rules.reasons else _dates(functions))
         tally.add(added.tools + surface.hidden + declared - undescribed, 1 + sum(map(_doubt, functions)))
     if schema:
         beside = added.format if not functions else surface.format_with_tools
@@ -107,8 +107,15 @@ def _doubt(value: object) -> int:
     return sum(worth * text.count(f'"{word}":') for word, worth in _DOUBTFUL.items() if word in text)
 
 
-def add_others(tally: Tally, tools: Iterable[Mapping[str, Any]], *, encoding: str) -> None:
+def add_others(tally: Tally, tools: Iterable[Mapping[str, Any]], *, encoding: str, rules: Rules) -> None:
     """Add tools that are no functions: nobody knows how they are declared, so it is an estimate."""
     for tool in tools:
+        hosted = HOSTED.get(str(tool.get("type")))
         about = length(encoding, compact(tool))
-        tally.add(about, about // 2 + 8)
+        tally.add(*(hosted[rules.reasons] if hosted else (about + 20, about // 2 + 60)))
+
+
+def _dates(functions: object) -> int:
+    """What the formats of dates are billed on models that don't reason, in words that nobody has seen."""
+    text = compact(functions)
+    return sum(8 * text.count(f'"format":"{name}"') for name in ("date", "date-time", "time"))
