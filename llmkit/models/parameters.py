@@ -52,6 +52,7 @@ _INSTEAD = {
     "web_search_options": "take a search model, or the tool web_search of the Responses API",
     "dimensions": "leave it out, or take text-embedding-3-small",
 }
+_ANY = ModelSpec(name="any model", known=False)
 _NEEDED = {"tools": "tools", "functions": "tools", "logprobs": "logprobs", "audio": "audio", "stream": "streaming"}
 """Parameters and the capability that a model needs for them."""
 
@@ -87,15 +88,23 @@ def problems(spec: ModelSpec, parameters: Mapping[str, Any], *, surface: Surface
 
 
 def fitting(spec: ModelSpec, defaults: Mapping[str, Any], *, surface: Surface = "chat") -> dict[str, Any]:
-    """Those of the default parameters that this model takes, with its own name for the length of an answer.
+    """Those of the default parameters that this model takes, with its own name and bound for the length of an answer.
 
-    Defaults are for every model that a client may ask: one that a model refuses is left out, and is no error.
+    Defaults are for every model that a client may ask: one that this model refuses is left out, and is no error. What
+    no model takes stays, for that is a mistake, which `problems` then tells.
     """
-    wanted = dict(defaults)
-    limit = next((wanted.pop(name) for name in _LIMITS if name in wanted), None)
+    wanted = {name: value for name, value in defaults.items() if value is not None and name not in _LIMITS}
+    limit = next((defaults[name] for name in _LIMITS if defaults.get(name) is not None), None)
     if limit is not None and surface != "embeddings":
-        wanted[_limit_name(spec, surface)] = limit
-    return {name: value for name, value in wanted.items() if not problems(spec, {name: value}, surface=surface)}
+        bounded = type(limit) is int and spec.max_output is not None
+        wanted[_limit_name(spec, surface)] = min(limit, spec.max_output) if bounded else limit
+    return {name: value for name, value in wanted.items() if _fits(spec, name, value, wanted)}
+
+
+def _fits(spec: ModelSpec, name: str, value: object, given: Mapping[str, Any]) -> bool:
+    if spec.known and _refused(spec, name, value, given) is not None:
+        return False
+    return _out_of_range(spec, name, value) is None or _out_of_range(_ANY, name, value) is not None
 
 
 def reasons(spec: ModelSpec, parameters: Mapping[str, Any]) -> bool:
@@ -116,6 +125,8 @@ def _limit_name(spec: ModelSpec, surface: Surface) -> str:
 
 
 def _wrong_surface(spec: ModelSpec, surface: Surface) -> Iterator[Problem]:
+    if spec.family == "chat" and surface == "completions":
+        return  # recorded both ways: refused, and served without a word
     if spec.surfaces and surface not in spec.surfaces:
         yield Problem(
             parameter="model",
