@@ -16,7 +16,6 @@ from mockserver.content_filter import CATEGORIES, NO_FILTER, SEVERITIES, Content
 from mockserver.dialects import Dialect
 from mockserver.dialects.azure import Azure
 from mockserver.dialects.openai import OpenAI
-from mockserver.generating.dice import Dice
 from mockserver.store import Store
 from mockserver.surfaces import Scripted, Setting, chat
 from tests.mockserver.asking import AZURE_CHAT, CHAT, user
@@ -67,7 +66,7 @@ def whole(dialect: Dialect, text: str, **body: Any) -> dict[str, Any]:
 
 def streamed(dialect: Dialect, text: str, **body: Any) -> list[dict[str, Any]]:
     call = call_of(stream=True, **body)
-    return dialect.annotate_stream(call, chat.answer(call, setting(text)).chunks, Dice(1), options={})
+    return dialect.annotate_stream(call, chat.answer(call, setting(text)).chunks, ())
 
 
 def text_of(chunks: list[dict[str, Any]]) -> str:
