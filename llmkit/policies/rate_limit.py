@@ -15,15 +15,18 @@ How a call uses it, with `key = f"limit:{endpoint}|{model}"` and a `StateStore`,
 """
 
 import math
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from operator import itemgetter
+from typing import Final, Literal, NamedTuple, cast
 
 from llmkit.errors import ConfigError
 from llmkit.policies import State
 
 WINDOW_S = 60.0
+SLACK_S = 1.0  # what is past the window may stay a while: it takes no room from anyone
 TTL_S = 3_600.0
-MOST_ENTRIES = 64  # beyond it neighbours are joined, at the later time, which can only make a wait longer
+MANY = 32  # from so many entries on, those of a second are one, at the time of the last: a wait is that much longer
 
 
 class _Entry(NamedTuple):
@@ -32,6 +35,11 @@ class _Entry(NamedTuple):
     at: float
     requests: int
     tokens: int
+
+
+_AT = itemgetter(0)
+_REQUESTS: Final = 1
+_TOKENS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +77,12 @@ class RateLimit:
         """A place for a request of `tokens`, from `now` on; none is taken if it is more than `longest_wait_s` away."""
         entries = _entries(state, now)
         first = max(now, entries[-1].at) if entries else now
-        by_requests = _first_with_room([(one.at, one.requests) for one in entries], 1, self.rpm, first)
-        by_tokens = _first_with_room([(one.at, one.tokens) for one in entries], tokens, self.tpm, first)
+        by_requests = _first_with_room(entries, _REQUESTS, 1, self.rpm, first)
+        by_tokens = _first_with_room(entries, _TOKENS, tokens, self.tpm, first)
         at = max(by_requests, by_tokens)
         if at - now > longest_wait_s or at == math.inf:
             return state, Full(at - now, "rpm" if by_requests >= by_tokens else "tpm")
-        return _joined([*entries, _Entry(at, 1, tokens)]), Place(at - now, at, tokens)
+        return _with(entries, _Entry(at, 1, tokens)), Place(at - now, at, tokens)
 
     def settle(self, state: State, now: float, *, place: Place, tokens: int) -> tuple[State, None]:
         """The state once it is known that the request took `tokens`."""
@@ -85,44 +93,50 @@ class RateLimit:
         return self._corrected(state, now, place, requests=-1, tokens=-place.tokens), None
 
     def _corrected(self, state: State, now: float, place: Place, *, requests: int, tokens: int) -> State:
-        if place.at + WINDOW_S <= now or not (requests or tokens):
-            return state
         entries = _entries(state, now)
-        for index, one in enumerate(entries):
-            if one.at >= place.at:
-                entries[index] = _Entry(one.at, max(one.requests + requests, 0), max(one.tokens + tokens, 0))
-                break
+        index = bisect_left(entries, place.at, key=_AT)
+        if place.at + WINDOW_S <= now or index == len(entries) or not (requests or tokens):
+            return state
+        one = entries[index]
+        entries[index] = _Entry(one.at, max(one.requests + requests, 0), max(one.tokens + tokens, 0))
         return tuple(entries)
 
 
-def _first_with_room(taken: list[tuple[float, int]], wanted: int, limit: int | None, first: float) -> float:
+def _first_with_room(entries: list[_Entry], what: Literal[1, 2], wanted: int, limit: int | None, first: float) -> float:
     """The first moment, not before `first`, at which `wanted` more fit into the window that ends then."""
     if limit is None:
         return first
     room = limit - wanted
     if room < 0:
         return math.inf
-    for at, amount in reversed(taken):
-        room -= amount
+    for one in reversed(entries):
+        room -= one[what]
         if room < 0:
-            return max(first, at + WINDOW_S)
+            return max(first, one.at + WINDOW_S)
     return first
 
 
-def _joined(entries: list[_Entry]) -> tuple[_Entry, ...]:
-    if len(entries) > MOST_ENTRIES:
-        near = min(range(len(entries) - 1), key=lambda index: entries[index + 1].at - entries[index].at)
-        one, other = entries[near : near + 2]
-        entries[near : near + 2] = [_Entry(other.at, one.requests + other.requests, one.tokens + other.tokens)]
+def _with(entries: list[_Entry], new: _Entry) -> tuple[_Entry, ...]:
+    last = entries[-1] if len(entries) >= MANY else None
+    if last is not None and last.at // 1 == new.at // 1:
+        entries[-1] = _Entry(new.at, last.requests + new.requests, last.tokens + new.tokens)
+    else:
+        entries.append(new)
     return tuple(entries)
 
 
 def _entries(state: State, now: float) -> list[_Entry]:
     """What still counts at `now`, in order of time; nothing of what is no state of ours."""
+    if not state:
+        return []
+    entries = cast("list[_Entry]", list(state)) if type(state[0]) is _Entry else _read(state)
+    return entries[bisect_right(entries, now - WINDOW_S - SLACK_S, key=_AT) :]
+
+
+def _read(state: tuple[object, ...]) -> list[_Entry]:
     entries: list[_Entry] = []
-    for one in state or ():
+    for one in state:
         match one:
             case [float() | int() as at, int(requests), int(tokens)]:
-                if at + WINDOW_S > now:
-                    entries.append(_Entry(at, requests, tokens))
+                entries.append(_Entry(at, requests, tokens))
     return sorted(entries)
