@@ -17,7 +17,7 @@ _KEPT = ("system", "developer")
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A conversation that fits: what is left and what was dropped, both in their order, and the count of what is left."""
+    """A conversation that fits: what is left, what was dropped, both in order, and the count of what is left."""
 
     messages: list[dict[str, Any]]
     dropped: list[dict[str, Any]]

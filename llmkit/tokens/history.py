@@ -58,11 +58,12 @@ class History:
         self._tally.add(self._surface.result + named + self._length(content), 0 if called else 2)
 
     def close(self) -> None:
-        """Add the results of calls that were made at once, and the doubt that there is about any call."""
-        self._tally.add(0, 1 if self._names else 0)
+        """Add the results of calls that were made at once; last of all, since a call makes no count exact."""
         for results in self._results:
             if results:
                 self._tally.add(self._length(json.dumps(results, default=str)), 1)
+        if self._names:
+            self._tally.margin = max(self._tally.margin, 1)
 
     def _add_group(self, calls: Iterable[Call], frame: int) -> None:
         uses = [

@@ -55,12 +55,12 @@ def count_tokens(
         if history is None:
             history = History(tally, encoding=encoding, surface=rules.chat)
         _add_message(tally, message, f"messages[{index}]", history, encoding=encoding, rules=rules, spec=spec)
-    if history:
-        history.close()
     if tools is not None or tool_choice is not None or response_format is not None:
         _add_options(tally, listed, tools, tool_choice, response_format, encoding=encoding, rules=rules)
         if not spec.known and (tools or response_format):
             tally.add(0, UNKNOWN_TOOLS)
+    if history:
+        history.close()
     return with_doubt(tally, spec)
 
 

@@ -17,6 +17,8 @@ from llmkit.models import ModelSpec
 from llmkit.tokens.counts import TokenCount
 
 _ANY_IMAGE = (2, 3780)  # fewest and most tokens of one image on any model but gpt-4o-mini
+_AROUND = 4  # tokens that a picture was sometimes billed more or less, for what reason ever
+_ELSEWHERE = 1000  # tokens, give or take as many, of a file that the API reads from elsewhere
 _HEAD = 400_000  # letters of base64 in which an image says its size
 
 
@@ -32,7 +34,7 @@ class Tiles:
         scale = min(1.0, 2048 / max(width, height))
         scale *= min(1.0, 768 / (min(width, height) * scale))
         tiles = math.ceil(round(width * scale, 3) / 512) * math.ceil(round(height * scale, 3) / 512)
-        return TokenCount(self.base + self.tile * tiles)
+        return TokenCount(self.base + self.tile * tiles, _AROUND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Patches:
         """What an image of so many pixels costs in full detail; one of many patches is about as dear as the most."""
         patches = math.ceil(width / 32) * math.ceil(height / 32)
         if patches <= self.most:
-            return TokenCount(self._billed(patches))
+            return TokenCount(self._billed(patches), _AROUND)
         shrink = math.sqrt(32 * 32 * self.most / (width * height))
         wide, high = width * shrink / 32, height * shrink / 32
         shrink *= min(math.floor(wide) / wide, math.floor(high) / high) if min(wide, high) >= 1 else 1.0
@@ -85,12 +87,13 @@ def count_part(part: Mapping[str, Any], spec: ModelSpec) -> TokenCount:
     """What a part of a message costs. An image that lies elsewhere is between the model's cheapest and dearest."""
     if part.get("type") not in ("image_url", "input_image"):
         half = len(json.dumps(part, default=str)) // 4
-        return TokenCount(half, half)
+        elsewhere = _ELSEWHERE if "file_url" in part or "file_id" in part else 0
+        return TokenCount(half + elsewhere, half + elsewhere)
     image = part.get("image_url")
     within = image if isinstance(image, Mapping) else {"url": image, "detail": part.get("detail")}
     price, low = _price_of(spec.name), within.get("detail") == "low"
     if isinstance(price, Tiles) and low:
-        return TokenCount(price.base)
+        return TokenCount(price.base, _AROUND)
     size = size_of(str(within.get("url") or ""))
     if price and size and not low:
         return price.tokens(*size)

@@ -14,7 +14,7 @@ from llmkit.models import ModelSpec, spec_for
 from llmkit.tokens.counts import Tally, TokenCount
 from llmkit.tokens.history import Call, History, call_of
 from llmkit.tokens.messages import add_parts, text_of, with_doubt
-from llmkit.tokens.rules import PRO, RULES, Rules
+from llmkit.tokens.rules import PRO, REQUIRED, RULES, Rules
 from llmkit.tokens.schemas import compact
 from llmkit.tokens.text import encoding_name, length
 from llmkit.tokens.tools import add_choice, add_instructions, add_others, functions_of, schema_of
@@ -51,26 +51,30 @@ def count_response_tokens(
     rules = RULES[spec.framing]
     # gpt-4 alone is billed one token less than in chat
     tally = Tally(rules.reply - (spec.name == "gpt-4"))
-    if (reasoning or {}).get("mode") == "pro":
+    if (reasoning or {}).get("mode") == "pro" and "-pro" not in spec.name:
         tally.add(*PRO)
     if instructions:
         tally.add(rules.message + 1 + length(encoding, instructions))
-    _Items(tally, encoding=encoding, rules=rules, spec=spec).add(_listed(input))
+    history = History(tally, encoding=encoding, surface=rules.responses)
+    _Items(tally, history, encoding=encoding, rules=rules, spec=spec).add(_listed(input))
     functions, others = functions_of(tools)
     schema = schema_of((text or {}).get("format"))
     add_instructions(tally, functions, schema, system=None, encoding=encoding, rules=rules, surface=rules.responses)
     add_others(tally, others, encoding=encoding, rules=rules)
     if functions:
         add_choice(tally, tool_choice, encoding=encoding, rules=rules)
+        if tool_choice == "required" and not rules.reasons:
+            tally.add(*REQUIRED)
+    history.close()
     return with_doubt(tally, spec)
 
 
 class _Items:
     """Adds the items of an input."""
 
-    def __init__(self, tally: Tally, *, encoding: str, rules: Rules, spec: ModelSpec) -> None:
-        self._tally, self._encoding, self._rules, self._spec = tally, encoding, rules, spec
-        self._history = History(tally, encoding=encoding, surface=rules.responses)
+    def __init__(self, tally: Tally, history: History, *, encoding: str, rules: Rules, spec: ModelSpec) -> None:
+        self._tally, self._history = tally, history
+        self._encoding, self._rules, self._spec = encoding, rules, spec
         self._newer = rules.assistant > 0 and not _OLDER.match(spec.name)
 
     def add(self, items: list[Mapping[str, Any]]) -> None:
@@ -85,7 +89,6 @@ class _Items:
             calls = []
             self._add_item(item, f"input[{at}]", is_past=at < asked)
         self._history.add_calls(calls)
-        self._history.close()
 
     def _add_item(self, item: Mapping[str, Any], place: str, *, is_past: bool) -> None:
         kind = item.get("type") or ("message" if "role" in item else None)

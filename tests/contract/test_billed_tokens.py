@@ -1,96 +1,116 @@
-"""Token counts against the prompts that OpenAI and Azure billed in recorded traffic of public projects."""
+"""Token counts against what OpenAI and Azure billed in recorded traffic of public projects. Row 2.T2.
+
+`scripts/score_tokens.py` reads and counts the traffic; it names the recordings that were edited and are set aside.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+import importlib.util
+import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from statistics import median
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from llmkit import count_tokens
-from llmkit.models import spec_for
+ROOT = Path(__file__).parents[2]
 
-USAGE = Path(__file__).parents[3] / "shared/data/usage.jsonl"
 
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("score_tokens", ROOT / "scripts/score_tokens.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["score_tokens"] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+SCORES = script()
 pytestmark = pytest.mark.skipif(
-    not USAGE.exists(), reason="needs ../shared/data, the recorded traffic of public projects"
+    not SCORES.USAGE.exists(), reason="needs ../shared/data, the recorded traffic of public projects"
 )
 
-# rows that no counting rule can meet, by the end of their path
-EDITED = {
-    "test_chat_completions_cache_write_then_read[gpt-5.6-luna].yaml": "the prompt was cut out of the file",
-    "test_chat_completions_cache_write_then_read[gpt-5.6-terra].yaml": "the prompt was cut out of the file",
-    "agno/fixtures/agent_run.yaml": "the tools of the request were cut out of the file",
-    "test_crewai_instrumentation_context_attributes_legacy.yaml": "the prompt was edited after recording",
-    "test_crewai_instrumentation_legacy.yaml": "the prompt was edited after recording",
-    "test_haystack_tool_calling.yaml": "written by hand: the date of its model is one of gpt-4o's",
-    "test_openai_model_thinking_part.yaml": "its reasoning was billed too, which the file does not hold",
-    "test_yaml_document_url_input.yaml": "the document was edited after recording",
-    "test_system_prompt_role_o1_mini.yaml": "o1-mini was billed for a hidden instruction",
-    "gpt-3_5-turbo-0301_chat.yml": "written by hand: the model answering changes within the file",
-    "cassettes/gpt-3_5-turbo_chat.yml": "recorded in the first weeks of gpt-3.5-turbo-0301, framed in one token less",
+Scored = Any  # the script's class, which no type checker sees from here
+
+# least share of requests counted to the token, and within two tokens
+GOALS = {
+    "chat, text, o200k": (0.99, 0.99),
+    "chat, text, reasoning": (0.99, 0.99),
+    "chat, text, cl100k": (0.97, 0.97),
+    "chat, tools, o200k": (0.92, 0.98),
+    "chat, tools, reasoning": (0.99, 1.0),
+    "chat, tools, cl100k": (0.60, 0.85),
+    "chat, tool history, o200k": (0.95, 0.99),
+    "chat, tool history, reasoning": (0.99, 1.0),
+    "chat, tool history, cl100k": (0.60, 0.85),
+    "chat, json_schema": (0.70, 0.90),
+    "responses, text, o200k": (0.97, 0.99),
+    "responses, text, reasoning": (0.95, 0.96),
+    "responses, text, cl100k": (1.0, 1.0),
+    "responses, tools, o200k": (0.88, 0.88),  # some answers of several calls were billed as if there were no tools
+    "responses, tools, reasoning": (0.99, 0.99),
+    "responses, tool history, o200k": (0.95, 0.97),
+    "responses, tool history, reasoning": (0.95, 0.99),
+    "responses, json_schema": (0.70, 0.90),
+    "embeddings": (1.0, 1.0),
+    "completions": (1.0, 1.0),
 }
-# the share of rows counted to the token, measured in November 2026, edited rows set aside
-FLOORS = {"cl100k_base": 1.0, "o200k_base": 1.0, "reasoning": 0.98}
+# of these nobody can know the bill beforehand
+UNFORESEEABLE = ("responses, hosted tools", "responses, encrypted reasoning", "responses, other items")
 
 
-def chats() -> Iterator[dict[str, Any]]:
-    for line in USAGE.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        if row["api"] == "chat" and row["usage"] and spec_for(row["model"]).known:
-            yield row
+@cache
+def scored() -> tuple[Scored, ...]:
+    return tuple(SCORES.score(SCORES.rows(SCORES.USAGE)))
 
 
-def is_plain_text(row: dict[str, Any]) -> bool:
-    """Nothing but text in the messages, and nothing beside them that is billed."""
-    request = row["request"]
-    beside = any(request.get(name) for name in ("tools", "functions", "response_format", "audio", "web_search_options"))
-    return not (beside or row["has_tools"] or row["has_images"]) and all(map(is_text, request["messages"]))
+def kept(belongs: Callable[[Scored], bool]) -> list[Scored]:
+    return [one for one in scored() if belongs(one) and not one.reason_to_set_aside]
 
 
-def is_text(message: dict[str, Any]) -> bool:
-    content = message.get("content") or ""
-    parts = isinstance(content, str) or all(part.get("type") == "text" for part in content)
-    return parts and not (message.get("tool_calls") or message.get("function_call")) and message["role"] != "tool"
+def share(found: list[Scored], holds: Callable[[Scored], bool]) -> float:
+    return sum(map(holds, found)) / len(found)
 
 
-def reason_to_set_aside(row: dict[str, Any]) -> str | None:
-    return next((reason for end, reason in EDITED.items() if row["path"].endswith(end)), None)
+@pytest.mark.parametrize("group", GOALS)
+def test_prompts_are_counted_as_they_were_billed(group: str) -> None:
+    found, (exact, near) = kept(lambda one: one.group == group), GOALS[group]
+    assert share(found, lambda one: one.off == 0) >= exact
+    assert share(found, lambda one: abs(one.off) <= 2) >= near
 
 
-@pytest.mark.parametrize("group", FLOORS)
-def test_plain_text_is_counted_as_it_was_billed(group: str, capsys: pytest.CaptureFixture[str]) -> None:
-    exact, wrong, aside = 0, [], 0
-    for row in filter(is_plain_text, chats()):
-        spec = spec_for(row["model"])
-        if group != ("reasoning" if spec.family == "reasoning" else spec.encoding):
-            continue
-        count, billed = count_tokens(row["request"]["messages"], model=row["model"]), row["usage"]["prompt_tokens"]
-        assert count.margin == 0
-        if count == billed:
-            exact += 1
-        elif reason_to_set_aside(row):
-            aside += 1
-        else:
-            wrong.append(f"{row['model']}: counted {count}, billed {billed} in {row['source_repo']}/{row['path']}")
-    with capsys.disabled():
-        print(
-            f"\n{group}: {exact} of {exact + len(wrong)} prompts counted to the token, {aside} edited recordings aside"
-        )
-    assert exact > 50
-    assert exact / (exact + len(wrong)) >= FLOORS[group], "\n".join(wrong)
+def test_text_has_no_margin_and_everything_else_has_one() -> None:
+    assert all(one.count.margin == 0 for one in kept(lambda one: one.group.startswith("chat, text")))
+    assert all(one.count.margin > 0 for one in kept(lambda one: one.group.startswith(("chat, tool", "chat, json"))))
 
 
-def test_images_lie_within_the_margin(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [row for row in chats() if row["has_images"] and not row["has_tools"]]
-    near = [row for row in rows if within_margin(row)]
-    with capsys.disabled():
-        print(f"\nimages: {len(near)} of {len(rows)} prompts billed within the margin")
-    assert len(near) >= 0.95 * len(rows) > 0
+def test_bills_lie_within_the_margin_and_margins_are_narrow() -> None:
+    found = kept(lambda one: one.group not in UNFORESEEABLE)
+    assert share(found, lambda one: abs(one.off) <= one.count.margin) >= 0.985
+    chats = [one for one in found if one.group.startswith("chat")]
+    assert share(chats, lambda one: abs(one.off) <= one.count.margin) >= 0.99
+    for members in (found, chats):
+        assert median(one.count.margin / one.count.tokens for one in members if one.count) <= 0.01
 
 
-def within_margin(row: dict[str, Any]) -> bool:
-    count = count_tokens(row["request"]["messages"], model=row["model"])
-    return abs(count - int(row["usage"]["prompt_tokens"])) <= count.margin
+def test_no_project_is_counted_much_worse_than_the_others() -> None:
+    """A rule that was fitted to one project's requests would be wrong on another's."""
+    kinds = ("chat, text", "chat, tool", "chat, json", "embeddings", "completions", "responses, text")
+    for project in sorted({one.project for one in scored()}):
+        found = kept(lambda one, project=project: one.project == project and one.group.startswith(kinds))
+        if len(found) >= 20:
+            assert share(found, lambda one: abs(one.off) <= 2) >= 0.97, project
+
+
+def test_each_recording_that_is_set_aside_is_there_and_counted_wrong() -> None:
+    places = [f"{one.project}/{one.path}" for one in scored() if one.off]
+    assert [end for end in SCORES.SET_ASIDE if not any(place.endswith(end) for place in places)] == []
+
+
+def test_the_table_in_the_docs_is_as_it_is_scored() -> None:
+    page = SCORES.TABLE.read_text(encoding="utf-8")
+    assert SCORES.with_table(page, SCORES.table(scored())) == page, "run scripts/score_tokens.py"
