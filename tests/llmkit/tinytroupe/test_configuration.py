@@ -75,6 +75,15 @@ def test_the_file_of_the_working_directory_goes_before_the_packaged_one(tmp_path
     assert utils.read_config_file() is utils.read_config_file()
 
 
+@pytest.mark.parametrize("verbose", [True, False])
+def test_the_log_says_which_file_is_read(verbose: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Row T24."""
+    caplog.set_level("INFO")
+    (tmp_path / "config.ini").write_text("[OpenAI]\n")
+    utils.read_config_file(use_cache=False, verbose=verbose)
+    assert (str(tmp_path / "config.ini") in caplog.text) is verbose
+
+
 def test_without_any_file_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Row T24."""
     monkeypatch.setattr(utils, "_HERE", tmp_path / "package")

@@ -140,6 +140,15 @@ def test_without_a_number_of_attempts_in_the_file_there_are_none(configure: Conf
     assert (client.calls, waits) == (0, [])
 
 
+def test_a_model_that_cannot_be_counted_is_asked_all_the_same(
+    configured: object, waits: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Row T14."""
+    caplog.set_level(logging.DEBUG)
+    assert Scripted("Hello").send_message(MESSAGES, model="text-davinci-003") == {"content": "Hello"}
+    assert "Token count not implemented for model text-davinci-003." in caplog.messages
+
+
 @pytest.mark.parametrize("dialect", ["openai", "azure"])
 def test_the_log_says_what_was_wrong_with_a_request(
     dialect: str, configured: object, server: MockServer, caplog: pytest.LogCaptureFixture
