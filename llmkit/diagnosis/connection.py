@@ -7,7 +7,7 @@ chat without messages, which every server refuses before it would work. What the
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -20,6 +20,7 @@ from llmkit.errors import (
     AuthenticationFailed,
     ConnectionFailed,
     DeadlineExceeded,
+    DeploymentNotFound,
     InvalidRequest,
     LLMError,
     MalformedResponse,
@@ -30,6 +31,7 @@ from llmkit.errors import (
     RateLimited,
 )
 
+_DATED = "2024-10-21"  # the last version before the route that needs none; every resource serves it
 _SKEW_S = 60.0  # tokens are refused some minutes before or after their time
 
 
@@ -73,7 +75,7 @@ async def _connected(transport: "_Probe", settings: Clients, timeout_s: float) -
 
 async def _list_models(transport: "_Probe") -> Mapping[str, str]:
     """Asks for the list of models; returns the headers of the answer."""
-    reply = await transport.ask("GET", "models")
+    reply = await transport.ask("GET", transport.models_url)
     try:
         listed = json.loads(await reply.read())
     except ValueError:
@@ -119,29 +121,34 @@ def _skew(told: str | None) -> list[Finding]:
 
 
 async def _answers(transport: "_Probe", settings: Clients, name: str, timeout_s: float, *, listed: bool) -> Finding:
-    """Whether the model or deployment is there: an empty request to it is refused, and how tells."""
+    """Whether the model or deployment is there: one of these questions tells, at no cost."""
     kind = "deployment" if isinstance(settings, AzureSettings) else "model"
-    try:
-        reply = await _in_time(transport.ask(*_free(settings, name, listed=listed)), timeout_s, settings.address)
-        await reply.close()
-    except InvalidRequest:
-        pass  # it is there, and wants something to do
-    except (ModelNotFound, NotFound) as error:
-        return _missing(error, settings, kind=kind, name=name)
-    except (RateLimited, QuotaExceeded) as error:
-        return Finding(
-            about=kind, status="warning", text=f"{name} cannot be told: {error.message}", advice=_advice(error)
-        )
-    except LLMError as error:
-        return _failed(error, settings, about=kind)
-    return Finding(about=kind, status="ok", text=f"{name} is there")
+    missing: LLMError = NotFound("the server knows no such address")
+    for method, url, body in _free_questions(settings, name, listed=listed):
+        try:
+            reply = await _in_time(transport.ask(method, url, body), timeout_s, settings.address)
+            await reply.close()
+        except (ModelNotFound, DeploymentNotFound) as error:
+            return _missing(error, settings, kind=kind, name=name)
+        except NotFound as error:
+            missing = error  # no such address; another may be there
+            continue
+        except InvalidRequest:
+            pass  # it is there, and wants something to do
+        except (RateLimited, QuotaExceeded) as error:
+            text = f"{name} cannot be told: {error.message}"
+            return Finding(about=kind, status="warning", text=text, advice=_advice(error))
+        except LLMError as error:
+            return _failed(error, settings, about=kind)
+        return Finding(about=kind, status="ok", text=f"{name} is there")
+    return _missing(missing, settings, kind=kind, name=name)
 
 
 def _missing(error: LLMError, settings: Clients, *, kind: str, name: str) -> Finding:
     known = ", ".join(settings.deployments) if kind == "deployment" else ""
     advice = f"deployments of llmkit.toml: {known}" if known else f"check the name of the {kind}"
-    if not isinstance(error, ModelNotFound) and kind == "model":
-        advice = f"or is {settings.address} not where the API begins? It mostly ends with /v1"
+    if not isinstance(error, ModelNotFound | DeploymentNotFound):
+        advice = f"or is {settings.address} not where the API begins?"
     text = f"{settings.address} knows no {kind} {name!r}: {error.message}"
     return Finding(about=kind, status="failure", text=text, advice=advice)
 
@@ -166,18 +173,27 @@ def _advice(error: LLMError) -> str:
     return next((advice for kind, advice in _ADVICE if isinstance(error, kind)), "")
 
 
-def _free(settings: Clients, name: str, *, listed: bool) -> tuple[str, str, dict[str, object] | None]:
-    """A request that costs nothing and shows whether the model is there: method, path, body.
+def _free_questions(
+    settings: Clients, name: str, *, listed: bool
+) -> Iterator[tuple[str, str, dict[str, object] | None]]:
+    """Requests that cost nothing and show whether the model is there: method, URL, body.
 
-    A server that lists its models tells of each by its name. A deployment is asked for nothing, which it refuses.
+    A server that lists its models tells of each by its name. A deployment is asked for nothing, which it refuses; its
+    own path comes first, for there the name is looked at before the body is.
     """
-    if isinstance(settings, OpenAISettings) and listed:
-        return "GET", f"models/{quote(name, safe='')}", None
     embeds = settings.spec(name).family == "embedding"
-    path, content = ("embeddings", "input") if embeds else ("chat/completions", "messages")
-    if isinstance(settings, AzureSettings) and settings.api_version:
-        path = f"deployments/{quote(name, safe='')}/{path}"
-    return "POST", path, {"model": name, content: []}
+    surface, content = ("embeddings", "input") if embeds else ("chat/completions", "messages")
+    nothing: dict[str, object] = {"model": name, content: []}
+    quoted = quote(name, safe="")
+    if isinstance(settings, OpenAISettings):
+        if listed:
+            yield "GET", f"{settings.address}/models/{quoted}", None
+        yield "POST", f"{settings.address}/{surface}", nothing
+        return
+    version = quote(settings.api_version or _DATED)
+    yield "POST", f"{settings.address}/openai/deployments/{quoted}/{surface}?api-version={version}", nothing
+    if settings.api_version is None:
+        yield "POST", f"{settings.address}/openai/v1/{surface}", nothing
 
 
 def _state(url: str, timeout_s: float) -> Finding:
@@ -202,9 +218,18 @@ def _state(url: str, timeout_s: float) -> Finding:
 class _Probe(Transport):
     """A transport that also asks for what is no call to a model."""
 
-    async def ask(self, method: str, path: str, body: dict[str, object] | None = None) -> Response:
+    @property
+    def models_url(self) -> str:
+        """Where the list of models is."""
+        settings = self._settings
+        if isinstance(settings, OpenAISettings):
+            return f"{settings.address}/models"
+        version = settings.api_version
+        return f"{settings.address}/openai/" + (f"models?api-version={quote(version)}" if version else "v1/models")
+
+    async def ask(self, method: str, url: str, body: dict[str, object] | None = None) -> Response:
         """The reply to a request of any kind; raises an LLMError for any that is no success."""
-        reply = Response(await self.translated(self._asked(method, path, body)), self)
+        reply = Response(await self.translated(self._asked(method, url, body)), self)
         if 200 <= reply.status_code < 300:
             return reply
         try:
@@ -213,13 +238,13 @@ class _Probe(Transport):
             await reply.close()
         raise self.cleaned(self._refused(reply, text))
 
-    async def _asked(self, method: str, path: str, body: dict[str, object] | None) -> Any:
+    async def _asked(self, method: str, url: str, body: dict[str, object] | None) -> Any:
         line = await self._line()
         headers = dict(line.headers)
         if self._credential.is_token:
             headers["Authorization"] = f"Bearer {await self._credential.token()}"
-        version = getattr(self._settings, "api_version", None)
-        url = f"{str(line.sdk.base_url).rstrip('/')}/{path}" + (f"?api-version={quote(version)}" if version else "")
+        elif isinstance(self._settings, AzureSettings):
+            headers["api-key"] = self._credential.key  # the one header that all of Azure's routes take
         content = {} if body is None else {"content": json.dumps(body).encode()}
         return await line.http.send(line.http.build_request(method, url, headers=headers, **content), stream=True)
 
@@ -230,4 +255,4 @@ async def _in_time(pending: Any, timeout_s: float, who: str) -> Any:
             return await pending
     except TimeoutError:
         pass
-    raise DeadlineExceeded(f"no answer of {who} within {timeout_s:g} s", deadline_s=timeout_s)
+    raise DeadlineExceeded(f"no answer of {who} within {timeout_s:g} s")
