@@ -44,13 +44,24 @@ if TYPE_CHECKING:
     )
     from llmkit.responses import Completion, Embedding, ToolCall, Usage
     from llmkit.streaming import StreamEvent
-    from llmkit.tokens import TokenCount, count_text, count_tokens
+    from llmkit.tokens import (
+        Calibration,
+        Fitted,
+        TokenCount,
+        count_inputs,
+        count_response_tokens,
+        count_text,
+        count_tokens,
+        fit_messages,
+        trim_text,
+    )
 
 __all__ = [
     "AsyncClient",
     "AsyncStream",
     "Attempt",
     "AuthenticationFailed",
+    "Calibration",
     "CircuitOpen",
     "Client",
     "Completion",
@@ -62,6 +73,7 @@ __all__ = [
     "DeploymentNotFound",
     "Embedding",
     "FirstTokenTimeout",
+    "Fitted",
     "IdleTimeout",
     "InvalidRequest",
     "LLMError",
@@ -82,9 +94,13 @@ __all__ = [
     "TokenCount",
     "ToolCall",
     "Usage",
+    "count_inputs",
+    "count_response_tokens",
     "count_text",
     "count_tokens",
+    "fit_messages",
     "recording",
+    "trim_text",
 ]
 
 _HOMES = {
@@ -92,7 +108,17 @@ _HOMES = {
     "client": ("AsyncClient", "Client", "Stream"),
     "responses": ("Completion", "Embedding", "ToolCall", "Usage"),
     "streaming": ("StreamEvent",),
-    "tokens": ("TokenCount", "count_text", "count_tokens"),
+    "tokens": (
+        "Calibration",
+        "Fitted",
+        "TokenCount",
+        "count_inputs",
+        "count_response_tokens",
+        "count_text",
+        "count_tokens",
+        "fit_messages",
+        "trim_text",
+    ),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -2,7 +2,7 @@
 
 from llmkit.tokens.calibration import Calibration
 from llmkit.tokens.counts import TokenCount
-from llmkit.tokens.fitting import Fitted, fit, trim_text
+from llmkit.tokens.fitting import Fitted, fit_messages, trim_text
 from llmkit.tokens.inputs import count_inputs
 from llmkit.tokens.messages import count_tokens
 from llmkit.tokens.responses_api import count_response_tokens
@@ -17,6 +17,6 @@ __all__ = [
     "count_text",
     "count_tokens",
     "encoding_for",
-    "fit",
+    "fit_messages",
     "trim_text",
 ]

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from statistics import median
 from typing import Any
 
 from llmkit.errors import ConfigError, excerpt
@@ -48,7 +47,7 @@ class Calibration:
     def offset(self, model: str, *, estimated: bool = False) -> int:
         """The tokens that are billed beyond a count, for exact counts or for estimates; 0 where too few are known."""
         known = self.differences.get(_key(model, estimated=estimated), ())
-        return round(median(known)) if len(known) >= _ENOUGH else 0
+        return sorted(known)[len(known) // 2] if len(known) >= _ENOUGH else 0
 
     def to_json(self) -> dict[str, Any]:
         """The calibration as JSON has it."""

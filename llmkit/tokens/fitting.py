@@ -28,7 +28,7 @@ class Fitted:
         return f"{what}; dropped the {len(self.dropped)} oldest" if self.dropped else what
 
 
-def fit(
+def fit_messages(
     messages: str | Iterable[Message],
     *,
     model: str,
