@@ -5,15 +5,10 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from llmkit.tokens import count_text, count_tokens, encoding_for
-from mockserver.generating.declarations import begins_bare, declarations
 
 _REMEMBERED = 4_096  # letters of a text whose tokens are remembered
 _CACHE_LEAST, _CACHE_STEP = 1024, 128  # https://platform.openai.com/docs/guides/prompt-caching
 _UNCACHED = ("gpt-3.5", "gpt-35", "gpt-4-", "gpt-4:", "o1-mini", "o1-preview")  # caching came with gpt-4o
-
-# billed around the declarations of tools: without a system message, with one (whose frame they share), on gpt-5
-_AROUND, _AROUND_IN_SYSTEM, _AROUND_ON_GPT_5 = 9, 5, 90
-_NAMED = 7  # beside its name, for a function that tool_choice demands
 
 
 class Piece(NamedTuple):
@@ -27,45 +22,16 @@ def prompt_tokens(
     messages: Iterable[Mapping[str, Any]],
     *,
     model: str,
-    functions: Sequence[Mapping[str, Any]] = (),
-    demanded: str | None = None,
-    restricted: bool = False,
+    tools: Sequence[Mapping[str, Any]] = (),
+    tool_choice: Any = None,
+    response_format: Any = None,
 ) -> int:
-    """What these messages are billed as, with `functions` declared to the model.
-
-    `demanded` is the one that it must call, `restricted` that `tool_choice` names which it may.
-    """
-    if not functions:
-        return int(count_tokens(list(messages), model=model))
-    listed = list(messages)
-    tools = _tool_tokens(listed, functions, demanded, model)
-    return int(count_tokens(listed, model=model)) + tools - (restricted and model.startswith("gpt-5"))
-
-
-def _tool_tokens(
-    messages: Sequence[Mapping[str, Any]], functions: Sequence[Mapping[str, Any]], demanded: str | None, model: str
-) -> int:
-    declared = text_tokens(declarations(functions), model=model)
-    if model.startswith("gpt-5"):
-        return declared + _AROUND_ON_GPT_5 + sum(7 * len(_calls(message)) for message in messages)
-    in_system = any(message["role"] in ("system", "developer") for message in messages)
-    around = _AROUND_IN_SYSTEM if in_system else _AROUND
-    named = _NAMED + text_tokens(demanded, model=model) if demanded else 0
-    exchanged = sum(_exchange(_calls(message), model) for message in messages)
-    return declared + around + named + exchanged - sum(map(begins_bare, functions))
-
-
-def _calls(message: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    calls = message.get("tool_calls") if message["role"] == "assistant" else None
-    return calls or ()
-
-
-def _exchange(calls: Sequence[Mapping[str, Any]], model: str) -> int:
-    """What calls are billed beyond their names and arguments: several at once come wrapped in one, an estimate."""
-    if len(calls) < 2:
-        return 3 * len(calls)
-    wrapped = '.multi_tool_use.parallel{"tool_uses":[]}' + '{"recipient_name":"functions.","parameters":},' * len(calls)
-    return text_tokens(wrapped, model=model) - 4 * len(calls) + 8
+    """What these messages are billed as, with these tools and this format declared to the model."""
+    return int(
+        count_tokens(
+            list(messages), model=model, tools=tools or None, tool_choice=tool_choice, response_format=response_format
+        )
+    )
 
 
 def cached_tokens(seen: int, *, model: str) -> int:

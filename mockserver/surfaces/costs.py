@@ -10,7 +10,6 @@ from typing import Any
 
 from mockserver.generating import usage
 from mockserver.surfaces import Spent
-from mockserver.surfaces import tools as toolbox
 from mockserver.surfaces.choices import Choice
 from mockserver.surfaces.messages import billed
 
@@ -21,14 +20,13 @@ def prompt_tokens(body: Mapping[str, Any], model: str) -> int:
 
 
 def _counted(body: Mapping[str, Any], messages: Sequence[Mapping[str, Any]], model: str) -> int:
-    functions = toolbox.functions_of(body) if body.get("tools") or body.get("functions") else ()
-    demanded = toolbox.demanded(body) if functions else None
+    tools = [*(body.get("tools") or ()), *(body.get("functions") or ())]
     return usage.prompt_tokens(
         [billed(message) for message in messages],
         model=model,
-        functions=functions,
-        demanded=demanded,
-        restricted=isinstance(body.get("tool_choice"), dict),
+        tools=tools,
+        tool_choice=(body.get("tool_choice") or body.get("function_call")) if tools else None,
+        response_format=body.get("response_format"),
     )
 
 

@@ -40,7 +40,8 @@ _check_kind = either("one of a string or array of objects", {str: None, list: No
 
 def billed(message: Mapping[str, Any]) -> Message:
     """The fields of a checked message that count; others may be there and mean nothing."""
-    names = ["role", "name", *(("tool_calls", "function_call") if message["role"] == "assistant" else ())]
+    called = ("tool_calls", "function_call") if message["role"] == "assistant" else ("tool_call_id",)
+    names = ["role", "name", *called]
     content = message.get("content")
     if isinstance(content, list):
         content = [{"type": part["type"], part["type"]: part[part["type"]]} for part in content]
