@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from llmkit import recording
+    from llmkit import models, recording
     from llmkit._exchange import AsyncStream
     from llmkit.client import AsyncClient, Client, Stream
     from llmkit.errors import (
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         TimedOut,
     )
     from llmkit.responses import Completion, Embedding, ToolCall, Usage
+    from llmkit.shared_client import default_client, reset_default_client, set_default_client
     from llmkit.streaming import StreamEvent
     from llmkit.tokens import (
         Calibration,
@@ -107,6 +108,7 @@ _HOMES = {
     "_exchange": ("AsyncStream",),
     "client": ("AsyncClient", "Client", "Stream"),
     "responses": ("Completion", "Embedding", "ToolCall", "Usage"),
+    "shared_client": ("default_client", "reset_default_client", "set_default_client"),
     "streaming": ("StreamEvent",),
     "tokens": (
         "Calibration",
@@ -126,8 +128,8 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'llmkit' has no attribute {name!r}")
-    if name == "recording":
-        return import_module("llmkit.recording")
+    if name in ("models", "recording"):
+        return import_module(f"llmkit.{name}")
     value: object = getattr(import_module(f"llmkit.{_HOME.get(name, 'errors')}"), name)
     globals()[name] = value
     return value
