@@ -99,8 +99,12 @@ __all__ = [
     "count_response_tokens",
     "count_text",
     "count_tokens",
+    "default_client",
     "fit_messages",
+    "models",
     "recording",
+    "reset_default_client",
+    "set_default_client",
     "trim_text",
 ]
 
