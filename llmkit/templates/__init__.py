@@ -10,5 +10,6 @@ client.chat(template.render(question="Why?"), **template.parameters)
 from llmkit.templates.content import Image, Part
 from llmkit.templates.inputs import UNSET, Input
 from llmkit.templates.template import Template
+from llmkit.templates.values import escape
 
-__all__ = ["UNSET", "Image", "Input", "Part", "Template"]
+__all__ = ["UNSET", "Image", "Input", "Part", "Template", "escape"]

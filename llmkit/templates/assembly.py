@@ -15,11 +15,12 @@ _BLANK_LINES = re.compile(r"(?:[ \t]*\n)+")
 
 
 class Assembly:
-    """Takes pieces one by one. Text before the first role belongs to `default_role`, where there is one."""
+    """Takes pieces one by one. What comes before the first role belongs to `default_role`, where there is one."""
 
     def __init__(self, default_role: str | None) -> None:
         self.messages: list[dict[str, Any]] = []
         self._role = default_role
+        self._is_written = False  # whether the template wrote the role: if it did not, blanks alone are no message
         self._fields: Mapping[str, Any] = {}
         self._content: list[str | Image | Part] = []
         self._characters = 0
@@ -33,6 +34,7 @@ class Assembly:
                 self.add(inner)  # type: ignore[arg-type] # whatever it is, it came out of `{{ … }}` or the template
         elif isinstance(piece, Begin | Inserted):
             self._end()
+            self._is_written = True
             self._role, self._fields = (piece.role, piece.fields) if isinstance(piece, Begin) else (None, {})
             self.messages += piece.messages if isinstance(piece, Inserted) else ()  # type: ignore[arg-type] # new dicts
         else:
@@ -60,9 +62,12 @@ class Assembly:
             )
 
     def _end(self) -> None:
-        if self._role is not None:
+        if self._role is not None and (self._is_written or self._says_something()):
             self.messages.append({"role": self._role, **self._fields, "content": self._said()})
         self._content, self._role = [], None
+
+    def _says_something(self) -> bool:
+        return any(not isinstance(piece, str) or isinstance(piece, Said) or piece.strip() for piece in self._content)
 
     def _said(self) -> str | list[dict[str, Any]] | None:
         """The content of the message: a text, or parts where there is more than text."""

@@ -12,7 +12,7 @@ from llmkit.templates.engine import Environment
 from llmkit.templates.front_matter import split
 from llmkit.templates.roles import tagged
 from llmkit.templates.sources import Directory, Source
-from llmkit.templates.variables import Use, may_lack, references, uses
+from llmkit.templates.variables import Use, bound, has_blocks, may_lack, references, uses
 
 MAIN = "\0"
 """The name of a template among those that it includes: no file can have it."""
@@ -33,12 +33,17 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A template that is ready to be rendered any number of times."""
+    """A template that is ready to be rendered any number of times.
+
+    `may_lack` are variables that the template looks after where they are missing; `perhaps` those that it reads where
+    another of its parts may have set them, as in a file that is included in a loop: only a rendering can tell.
+    """
 
     environment: Environment
     sources: Mapping[str, Source]
     uses: tuple[Use, ...]
     may_lack: frozenset[str]
+    perhaps: frozenset[str]
     has_roles: bool
 
     def first_use(self, name: str) -> Use | None:
@@ -82,6 +87,7 @@ def compiled(members: tuple[Member, ...]) -> Compiled:
         sources={member.name: member.source for member in members},
         uses=tuple(read),
         may_lack=frozenset().union(*(may_lack(tree) for tree in trees.values())),
+        perhaps=frozenset(use.name for use in read if use.name in _set_elsewhere(use, members, trees)),
         has_roles=any(_begins_messages(tree) for tree in trees.values()),
     )
 
@@ -114,6 +120,16 @@ def _included(member: Member, directory: Directory, *, as_prompty: bool) -> Iter
             )
         text = tagged(body, prompty=as_prompty)
         yield Member(reference.name, source, text, sees=member.sees and reference.sees, file=file)
+
+
+def _set_elsewhere(use: Use, members: tuple[Member, ...], trees: Mapping[str, nodes.Template]) -> set[str]:
+    """The names that the other parts set for the one that reads a variable; a block's own template is such a part."""
+    [here] = [member for member in members if member.source == use.source]
+    if has_blocks(trees[here.name]):
+        return set().union(*map(bound, trees.values()))
+    if here.name == MAIN:
+        return set()
+    return set().union(*(bound(tree) for name, tree in trees.items() if name != here.name))
 
 
 def _compiled_uses(member: Member, tree: nodes.Template, environment: Environment) -> list[Use]:

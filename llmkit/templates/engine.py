@@ -223,9 +223,9 @@ def _piece(value: object) -> object:
 def _missing_name(value: Undefined) -> str:
     """What is missing, for a message; a variable itself, or a part of its value."""
     held, name = value._undefined_obj, value._undefined_name  # noqa: SLF001 - jinja2 tells it in no other way
-    if isinstance(held, Mapping):
+    if isinstance(held, Mapping) and not value._undefined_hint:  # noqa: SLF001
         return f"{name!r} is not in the value, which has {', '.join(map(repr, held)) or 'nothing'}"
-    return str(value._undefined_message) if name is not None else "a value is missing"  # noqa: SLF001
+    return str(value._undefined_message)  # noqa: SLF001
 
 
 class Environment(ImmutableSandboxedEnvironment):
@@ -264,6 +264,8 @@ class Environment(ImmutableSandboxedEnvironment):
     @staticmethod
     def counted(items: object) -> Iterator[object]:
         """The items of a loop, as long as the rendering has steps left."""
+        if isinstance(items, Undefined):
+            raise TemplateInvalid(_missing_name(items))
         if isinstance(items, str | bytes) or not isinstance(items, Iterable):
             raise TemplateInvalid(f"a loop runs over {_shown(items)}: it has to be a list, not a text or a number")
         run = _run.get()

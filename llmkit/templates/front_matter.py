@@ -120,7 +120,8 @@ def _read(text: str, source: Source) -> tuple[dict[str, Any], dict[str, int]]:
         values = loader.construct_document(node) if node is not None else {}
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise source.error(f"its head is no YAML: {error.problem}", line=mark.line + 2 if mark else None) from None
+        line = None if mark is None else min(mark.line + 2, text.count("\n") + 1)
+        raise source.error(f"its head is no YAML: {error.problem}", line=line) from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise source.error(f"its head is no YAML: {error}") from None
     finally:

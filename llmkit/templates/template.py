@@ -225,11 +225,12 @@ def _inputs(head: Head, template: Compiled) -> dict[str, Input]:
     found = declared(head)
     if found is None:
         found = {
-            name: Input(name=name, required=name not in template.may_lack, line=use.line) for name, use in read.items()
+            name: Input(name=name, required=name not in template.may_lack | template.perhaps, line=use.line)
+            for name, use in read.items()
         }
     if "examples" in head.values:
         found["examples"] = _examples(head)
-    strangers = [name for name in read if name not in found]
+    strangers = [name for name in read if name not in found and name not in template.perhaps]
     idle = [name for name in found if name not in read]
     if strangers:
         use = read[strangers[0]]
@@ -238,7 +239,8 @@ def _inputs(head: Head, template: Compiled) -> dict[str, Input]:
             f"it reads {names}, which its inputs do not declare: they are {', '.join(found)}", line=use.line
         )
     if idle:
-        raise head.error(f"it declares {', '.join(map(repr, idle))}, but reads no such variable", "inputs", idle[0])
+        path = ("examples",) if idle == ["examples"] else ("inputs", idle[0])
+        raise head.error(f"it declares {', '.join(map(repr, idle))}, but reads no such variable", *path)
     return found
 
 

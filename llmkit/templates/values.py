@@ -25,6 +25,12 @@ def text_of(value: object) -> str:
     return str(_scalar(value))
 
 
+def escape(text: str) -> str:
+    """What stands for exactly this text in a template, whatever it holds: roles, braces, blanks at its edges."""
+    quoted = text.encode("unicode_escape").decode("ascii").replace('"', '\\"')
+    return f'{{{{ "{quoted}" }}}}'
+
+
 def _plain(value: str) -> str:
     value = value.value if isinstance(value, Enum) else value
     return value if type(value) is str else str.__str__(value)

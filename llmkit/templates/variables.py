@@ -44,15 +44,20 @@ class _Reader(TrackingCodeGenerator):
     def visit_Name(self, node: nodes.Name, frame: Frame) -> None:  # noqa: N802 - jinja2's name
         super().visit_Name(node, frame)
         load = frame.symbols.find_load(frame.symbols.find_ref(node.name) or "")
-        if node.ctx == "load" and load == ("resolve", node.name) and node.name not in self.environment.globals:
+        if node.ctx == "load" and load == ("resolve", node.name):
             self.found.append((node.name, node.lineno))
 
 
 def uses(tree: nodes.Template, source: Source, environment: Environment) -> list[Use]:
-    """Where the template reads variables that it does not set itself, in the order of its lines."""
+    """Where the template reads variables that it does not set itself, in the order of its lines.
+
+    `range` and the like are jinja2's own where they are called, and variables where they are not.
+    """
     reader = _Reader(environment)
     reader.visit(tree)
-    return [Use(name, source, line) for name, line in sorted(reader.found, key=lambda found: found[1])]
+    called = {call.node.name for call in tree.find_all(nodes.Call) if isinstance(call.node, nodes.Name)}
+    found = [(name, line) for name, line in reader.found if not (name in called and name in environment.globals)]
+    return [Use(name, source, line) for name, line in sorted(found, key=lambda each: each[1])]
 
 
 def may_lack(tree: nodes.Template) -> set[str]:
@@ -60,6 +65,21 @@ def may_lack(tree: nodes.Template) -> set[str]:
     tested = [test.node for test in tree.find_all(nodes.Test) if test.name in _MAY_LACK_TESTS]
     filtered = [each.node for each in tree.find_all(nodes.Filter) if each.name in _MAY_LACK_FILTERS]
     return {node.name for node in [*tested, *filtered] if isinstance(node, nodes.Name)}
+
+
+def bound(tree: nodes.Template) -> set[str]:
+    """The names that a template itself gives a value, somewhere: in loops, sets, macros and imports."""
+    names = {node.name for node in tree.find_all(nodes.Name) if node.ctx != "load"}
+    names |= {node.name for node in tree.find_all(nodes.Macro)}
+    names |= {node.target for node in tree.find_all(nodes.Import)}
+    for node in tree.find_all(nodes.FromImport):
+        names |= {name if isinstance(name, str) else name[1] for name in node.names}
+    return names
+
+
+def has_blocks(tree: nodes.Template) -> bool:
+    """Whether parts of it are rendered elsewhere, or out of order."""
+    return next(tree.find_all((nodes.Block, nodes.Extends)), None) is not None
 
 
 def references(tree: nodes.Template, source: Source) -> Iterator[Reference]:

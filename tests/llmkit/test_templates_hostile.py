@@ -1,0 +1,125 @@
+"""Templates that mean harm: what the sandbox refuses, and how soon.
+
+Rows 2.T1 (escaping) and 2.T4 (edge cases).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from llmkit import TemplateInvalid
+from llmkit.templates import Template
+
+
+def refusal(source: str, **variables: Any) -> str:
+    with pytest.raises(TemplateInvalid) as caught:
+        Template(source).render(**variables)
+    assert caught.value.line == 1
+    return str(caught.value)
+
+
+class Account:
+    """Something with a secret and a method that does something."""
+
+    def __init__(self) -> None:
+        self._secret = "canary"
+        self.deleted = False
+
+    def delete(self) -> None:
+        self.deleted = True
+
+    delete.alters_data = True  # type: ignore[attr-defined] # the mark that jinja2's sandbox knows
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ x.__class__ }}",
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{{ x['__class__'] }}",
+        "{{ x | attr('__class__') }}",
+        "{{ [x] | map(attribute='__class__') | list }}",
+        "{{ x._secret }}",
+        "{{ x.delete() }}",
+        "{{ '{0.__class__}'.format(x) }}",
+        "{{ '{0._secret}'.format_map({'0': x}) }}",
+        "{{ range.__globals__ }}",
+        "{{ (x.delete).__globals__ }}",
+        "{{ namespace.__init__.__globals__ }}",
+    ],
+)
+def test_nothing_private_is_reached(source: str) -> None:
+    account = Account()
+    said = refusal(source, **({"x": account} if "x" in source else {}))
+    assert "canary" not in said
+    assert not account.deleted
+
+
+@pytest.mark.parametrize("call", ["x.append(1)", "x.clear()", "x.pop()", "x.extend([1])", "x.sort()", "x.insert(0, 1)"])
+def test_values_cannot_be_changed(call: str) -> None:
+    value = [3, 2]
+    assert "unsafe" in refusal(f"{{{{ {call} }}}}", x=value)
+    assert value == [3, 2]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+        "{% for i in range(1000) if i %}{% for j in range(2000) %}{% endfor %}{% endfor %}",
+        "{{ range(100001) }}",
+        "{{ 'a' * 1000000000 }}",
+        "{{ 1000000000 * 'a' }}",
+        "{{ [1] * 1000000000 }}",
+        "{{ 10 ** 1000000000 }}",
+        "{{ 2 ** 100000 }}",
+        "{{ '%1000000000d' % 1 }}",
+        "{{ '{:>1000000000}'.format(1) }}",
+        "{{ 'a'.center(1000000000) }}",
+        "{{ 'a'.ljust(width=1000000000) }}",
+        "{{ 'a'.zfill(1000000000) }}",
+        "{{ 'a' | indent(1000000000, true) }}",
+        "{{ 'aaaa'.replace('', 'a' * 999999).replace('', 'a' * 999999) }}",
+        "{{ 'aaaa' | replace('', 'a' * 999999) | replace('', 'a' * 999999) }}",
+        "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+        "{% macro m(n) %}{% for i in range(9) %}{{ m(n) }}{% endfor %}{% endmacro %}{{ m(1) }}",
+        "{% for i in range(90000) %}{{ 'a' * 200 }}{% endfor %}",
+    ],
+)
+def test_what_would_take_forever_or_all_memory_is_refused(source: str) -> None:
+    assert refusal(source)
+
+
+@pytest.mark.parametrize("name", ["lipsum", "joiner", "cycler", "namespace", "range", "dict"])
+def test_what_jinja_brings_along_is_no_text(name: str) -> None:
+    assert refusal("{{ " + name + "}}")
+
+
+@pytest.mark.parametrize("name", ["random", "center", "format", "safe", "escape", "xmlattr", "urlize", "pprint"])
+def test_filters_that_format_or_throw_dice_are_not_there(name: str) -> None:
+    assert f"No filter named '{name}'" in refusal(f"{{{{ x | {name} }}}}", x="a")
+
+
+@pytest.mark.parametrize("value", ["abc", 5])
+def test_a_loop_runs_over_lists(value: object) -> None:
+    assert "a loop runs over" in refusal("{% for x in value %}{{ x }}{% endfor %}", value=value)
+
+
+def test_a_loop_over_what_is_missing_says_what() -> None:
+    assert "line 1: 'y' is not in the value, which has nothing" in refusal("{% for x in value.y %}{% endfor %}", value={})
+
+
+def test_nothing_is_escaped_as_if_it_were_html() -> None:
+    text = "<b>&amp;</b> \"'"
+    [message] = Template("{{ text }}{{ [text] | join }}{% autoescape true %}{{ text }}{% endautoescape %}").render(
+        text=text
+    )
+    assert message["content"] == text * 3
+
+
+def test_the_text_of_a_value_is_never_read_as_a_template() -> None:
+    text = "{{ 7 * 7 }}{% for i in range(9) %}{{ i }}{% endfor %}{# no #}"
+    [message] = Template("{{ text }}{{ text | upper | lower }}").render(text=text)
+    assert message["content"] == text * 2
