@@ -21,7 +21,16 @@ Source = tuple[dict[str, Any], Callable[[str], str]]
 
 DEFAULT = "the default"
 
-_OTHERS = frozenset({"LLMKIT_CACHE_DIR", "LLMKIT_SEAL", "LLMKIT_LIVE"})
+_OTHERS = frozenset(
+    {
+        "LLMKIT_CACHE_DIR",
+        "LLMKIT_SEAL",
+        "LLMKIT_LIVE",
+        "LLMKIT_LIVE_MODEL",
+        "LLMKIT_LIVE_EMBEDDING_MODEL",
+        "LLMKIT_LIVE_DEPLOYMENT",
+    }
+)
 """Variables of llmkit that are no settings of a client."""
 _FOREIGN = {
     "AZURE_OPENAI_KEY": "AZURE_OPENAI_API_KEY",
