@@ -28,6 +28,15 @@ def test_a_spent_budget_refuses_until_successes_or_time_refill_it() -> None:
     assert granted
 
 
+def test_a_rest_fills_the_bucket_and_no_more() -> None:
+    budget, state, retries = RetryBudget(capacity=3, per_s=1), (0.0, 0.0), 0
+    granted = True
+    while granted:
+        state, granted = budget.spend(state, 1e6)  # type: ignore[assignment]  # it is no longer full
+        retries += granted
+    assert retries == 3
+
+
 def test_calls_that_succeed_at_once_write_nothing() -> None:
     assert RetryBudget().succeeded(None, 5.0) == (None, None)
 

@@ -107,6 +107,26 @@ def test_a_large_request_is_not_starved_by_small_ones() -> None:
     assert line.wait_s(1) == 59, "it came later, and waits behind"
 
 
+def test_nobody_overtakes_when_tokens_come_back() -> None:
+    line = Line(tpm=100)
+    first = line.placed(100)
+    assert line.wait_s(50) == 60
+    line.settle(first, 10)
+    assert line.wait_s(20) == 60
+
+
+def test_requests_of_a_busy_second_are_joined_at_the_last() -> None:
+    line = Line(rpm=100)
+    for number in range(100):
+        line.now = 1000.25 + number / 200
+        line.placed()
+    line.now = 1060.25
+    assert line.wait_s() == 0, "the first stand for themselves"
+    for _ in range(40):
+        wait_s = line.wait_s()
+    assert line.now + wait_s == 1060.25 + 99 / 200, "the last ones count until the last of them is a minute old"
+
+
 def test_a_long_line_is_remembered_in_few_entries() -> None:
     line = Line(rpm=10_000, tpm=10**9)
     for _ in range(1000):
@@ -130,14 +150,21 @@ requests = st.tuples(
 )
 
 
-@given(st.lists(requests, max_size=150), st.none() | st.integers(1, 8), st.none() | st.integers(60, 300))
+@given(
+    st.lists(requests, max_size=150),
+    st.none() | st.integers(1, 8),
+    st.none() | st.integers(60, 300),
+    st.sampled_from([1.0, 0.1, 0.01]),
+)
 def test_no_window_of_a_minute_holds_more_than_the_budget(
-    script: list[tuple[float, int, float, str]], rpm: int | None, tpm: int | None
+    script: list[tuple[float, int, float, str]], rpm: int | None, tpm: int | None, scale: float
 ) -> None:
+    """Also of many requests a second, whose entries are joined."""
+    rpm, tpm = rpm and int(rpm / scale**0.5), tpm and int(tpm / scale**0.5)
     line = Line(rpm=rpm, tpm=tpm)
     sent: list[tuple[float, int]] = []
     for pause_s, tokens, used, fate in script:
-        line.now += pause_s
+        line.now += pause_s * scale
         place = line.ask(tokens, longest_wait_s=120)
         if isinstance(place, Full):
             assert place.wait_s > 120

@@ -247,9 +247,11 @@ from llmkit.stores.sqlite import SQLiteCache
 entry = Entry("{}", 1000.0)
 cache = SQLiteCache(sys.argv[1], clock=lambda: 1000.0)
 cache.put_now("before", entry, keep_s=60)
+of_the_parent = cache._opened
 child = os.fork()
 cache.put_now("parent" if child else "child", entry, keep_s=60)
 assert cache.get_now("before") == entry
+assert (cache._opened is of_the_parent) is bool(child)
 if child:
     assert os.waitpid(child, 0)[1] == 0
     assert cache.get_now("child") == cache.get_now("parent") == entry
