@@ -90,11 +90,12 @@ class OpenAIClient:
     def _insist(
         self, model: str, params: Params, *, attempts: float, wait_s: float, factor: float
     ) -> dict[str, Any] | None:
+        key = str((model, params))  # before anything can change what it is made of
         made = 0
         while made < attempts:
             made += 1
             try:
-                return self._attempt(model, params, wait_s)
+                return self._attempt(key, model, params, wait_s)
             except (InvalidRequestError, home.openai.BadRequestError) as exc:
                 home.logger.error("[%s] Invalid request error, won't retry: %s", made, _told(exc))
                 return None
@@ -109,9 +110,8 @@ class OpenAIClient:
         home.logger.error("Failed to get response after %s attempts.", attempts)
         return None
 
-    def _attempt(self, model: str, params: Params, wait_s: float) -> dict[str, Any]:
+    def _attempt(self, key: str, model: str, params: Params, wait_s: float) -> dict[str, Any]:
         self._log_count(params["messages"], model)
-        key = str((model, params))
         began = monotonic()
         if self.cache_api_calls and key in self.api_cache:
             answer = self.api_cache[key]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion
 
 from llmkit import tinytroupe
-from llmkit.tinytroupe import OpenAIClient, cache_file
+from llmkit.tinytroupe import NonTerminalError, OpenAIClient, cache_file
 from llmkit.tinytroupe.cache_file import CacheRefused
 from mockserver import MockServer, fault, reply
 from tests.llmkit.tinytroupe.conftest import MESSAGES, Configure, asked
@@ -157,6 +157,31 @@ def test_a_reply_that_a_retry_brought_is_found_again(configured: object, server:
     server.script(fault.rate_limited(), reply("Hello"))
     OpenAIClient().send_message(MESSAGES)
     assert list(OpenAIClient().api_cache) == [KEY]
+
+
+def test_a_client_of_ones_own_may_change_its_parameters(configured: object, waits: list[float]) -> None:
+    """Nor does the next attempt see what the one before made of them."""
+    seen: list[list[str]] = []
+
+    class Changing(OpenAIClient):
+        def _setup_from_config(self) -> None:
+            """There is nothing to set up."""
+
+        def _raw_model_call(self, model: str, chat_api_params: dict[str, Any]) -> Any:
+            seen.append(list(chat_api_params))
+            chat_api_params["model"] = model
+            chat_api_params["stop"].append("END")
+            if len(seen) == 1:
+                raise NonTerminalError("not yet")
+            return {"content": "Hello"}
+
+        def _raw_model_response_extractor(self, response: Any) -> Any:
+            return response
+
+    client = Changing()
+    assert client.send_message(MESSAGES) == {"content": "Hello"}
+    assert list(client.api_cache) == [KEY]
+    assert seen[0] == seen[1]
 
 
 def test_the_defaults_of_the_packaged_configuration_make_the_same_key(configure: Configure) -> None:

@@ -200,6 +200,17 @@ def test_the_sdk_is_made_once_and_anew_for_another_key(
     assert client.client.api_key == "sk-another-key"
 
 
+def test_another_address_is_used_from_the_next_message_on(
+    configured: object, server: MockServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Row T9: as TinyTroupe does, which makes a client of the SDK each time."""
+    client = OpenAIClient()
+    client.send_message(MESSAGES)
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/openai/v1")
+    client.send_message(MESSAGES, temperature=0.4)
+    assert [exchange.path for exchange in server.journal] == ["/v1/chat/completions", "/openai/v1/chat/completions"]
+
+
 def test_what_is_replaced_on_the_module_is_used_from_then_on(
     configured: object, server: MockServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
