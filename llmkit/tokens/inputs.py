@@ -8,7 +8,7 @@ from llmkit.tokens.counts import Tally, TokenCount
 from llmkit.tokens.messages import with_doubt
 from llmkit.tokens.text import encoding_name, length
 
-Inputs = str | Iterable[str] | Iterable[int] | Iterable[Iterable[int]]
+Inputs = str | Iterable[str | int | Iterable[int]]
 
 
 def count_inputs(inputs: Inputs, *, model: str) -> TokenCount:
