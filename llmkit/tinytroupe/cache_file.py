@@ -70,7 +70,9 @@ class _Inert:
         return sent | (self.state.get("__pydantic_extra__") or {})
 
 
-class _Reader(pickle.Unpickler):
+class _Reader(pickle._Unpickler):  # noqa: SLF001 - it has no other name
+    """The unpickler in Python, for the one in C takes gigabytes where a file of ten bytes says so."""
+
     def find_class(self, module: str, name: str) -> type[_Inert]:
         if module.startswith(_SDK_TYPES):
             return _Inert

@@ -6,6 +6,7 @@ import copyreg
 import os
 import pickle
 import stat
+import tracemalloc
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,15 @@ def test_the_attacks_are_real(tmp_path: Path, extension: None) -> None:
     for number, attack in enumerate([each for each in HOSTILE if each is not _by_a_name_of_the_sdk]):
         pickle.loads(attack(tmp_path / str(number)))
         assert (tmp_path / str(number)).exists(), attack
+
+
+def test_a_small_file_takes_little_memory() -> None:
+    """This one names the place 16 million of the table of objects, which pickle in C then makes."""
+    tracemalloc.start()
+    assert cache_file.loads(b"\x80\x02}r\xff\xff\xff\x00.") == {}
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1_000_000
 
 
 @pytest.mark.parametrize(
