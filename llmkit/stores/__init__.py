@@ -99,7 +99,7 @@ def opened(
     """
     # each is imported when it is wanted: redis takes 0.2 s, and cassettes need the recorder
     memory = import_module("llmkit.stores.memory")
-    server = import_module("llmkit.stores.redis").RedisServer(state_url) if state_url else None
+    server = import_module("llmkit.stores.redis_server").RedisServer(state_url) if state_url else None
     states = import_module("llmkit.stores.redis").RedisStates(server) if server else memory.MemoryStates()
     if cache is None or cache is False:
         return Stores(states)

@@ -16,7 +16,8 @@ from llmkit.policies import State
 from llmkit.policies.cache import Entry
 from llmkit.policies.circuit_breaker import TTL_S, CircuitBreaker, Outcome, Shut, Ticket
 from llmkit.policies.rate_limit import Place, RateLimit
-from llmkit.stores.redis import RedisCache, RedisServer, RedisStates
+from llmkit.stores.redis import RedisCache, RedisStates
+from llmkit.stores.redis_server import RedisServer
 from tests.llmkit.stores.redis_process import RedisProcess
 
 ENTRY = Entry('{"id": "chatcmpl-1", "text": "ü\\n\\ud83d"}', 1000.125)
@@ -82,10 +83,36 @@ async def test_a_value_that_is_no_state_is_taken_for_the_beginning(redis: RedisP
     assert [await store.update("k", count, ttl_s=60) for _ in range(2)] == [1, 2]
 
 
-async def test_tasks_of_one_loop_lose_no_update(redis: RedisProcess) -> None:
+async def test_tasks_of_one_loop_lose_no_update_and_go_together(redis: RedisProcess) -> None:
     store = RedisStates(RedisServer(redis.url))
+    redis.command(b"CONFIG", b"RESETSTAT")
     numbers = await asyncio.gather(*(store.update("k", count, ttl_s=60) for _ in range(200)))
-    assert sorted(numbers) == list(range(1, 201))
+    assert numbers == list(range(1, 201)), "each gets what follows from its own, in their order"
+    assert redis.command(b"INFO", b"commandstats").count(b"cmdstat_eval:calls=2,") == 1
+
+
+async def test_a_rule_that_fails_is_the_matter_of_who_asked(redis: RedisProcess) -> None:
+    store = RedisStates(RedisServer(redis.url))
+
+    def broken(state: State, now: float) -> tuple[State, int]:
+        raise ZeroDivisionError
+
+    updates = (store.update("k", rule, ttl_s=60) for rule in (count, count, broken, count, count))
+    results = await asyncio.gather(*updates, return_exceptions=True)
+    assert sorted(result for result in results if isinstance(result, int)) == [1, 2, 3, 4]
+    assert isinstance(results[2], ZeroDivisionError)
+
+
+async def test_who_is_cancelled_while_waiting_spoils_nothing(redis: RedisProcess) -> None:
+    store = RedisStates(RedisServer(redis.url))
+    tasks = [asyncio.create_task(store.update("k", count, ttl_s=60)) for _ in range(20)]
+    await asyncio.sleep(0)
+    for task in tasks[5:15]:
+        task.cancel()
+    await asyncio.wait(tasks)
+    assert not any(task.cancelled() for task in tasks[:5] + tasks[15:])
+    numbers = [task.result() for task in tasks if not task.cancelled()]
+    assert len(set(numbers)) == len(numbers)
 
 
 def test_loops_of_several_threads_share_one_store_and_lose_no_update(redis: RedisProcess) -> None:
@@ -104,7 +131,8 @@ def test_loops_of_several_threads_share_one_store_and_lose_no_update(redis: Redi
 
 PROCESS = """
 import asyncio, sys
-from llmkit.stores.redis import RedisServer, RedisStates
+from llmkit.stores.redis import RedisStates
+from llmkit.stores.redis_server import RedisServer
 
 async def main():
     store = RedisStates(RedisServer(sys.argv[1]))
