@@ -5,6 +5,7 @@ from __future__ import annotations
 import copyreg
 import os
 import pickle
+import resource
 import stat
 import tracemalloc
 from collections import OrderedDict
@@ -247,6 +248,20 @@ def test_a_cache_that_cannot_be_written_leaves_the_file_whole(
         assert pickle.loads(path.read_bytes()) == {"a": "b"}
         assert [each.name for each in tmp_path.glob(".*.pickle*")] == []
     assert "The cache was not saved to 'test_cache.pickle'" in caplog.text
+
+
+def test_a_disk_that_is_full_leaves_the_file_whole(tmp_path: Path) -> None:
+    path = tmp_path / "cache.pickle"
+    cache_file.write(path, {"a": "b"})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            cache_file.write(path, {"a": "b" * 100_000})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert cache_file.read(path) == {"a": "b"}
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_folder_that_takes_no_file_costs_no_reply(configured: object, server: MockServer) -> None:
