@@ -23,6 +23,9 @@ _SPACE = re.compile(r"[\s\ufeff]+")
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/|#[^\n]*", re.DOTALL)
 _WORD = re.compile(r"[A-Za-z_$][\w$-]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?![\w.])")
+_UNFINISHED = re.compile(
+    r"(?:[tT](?:ru?)?|[fF](?:a(?:ls?)?)?|n(?:ul?)?|N(?:on?)?|-?(?:[0-9][0-9.]*(?:[eE][-+]?[0-9]*)?)?)\s*\Z"
+)
 _PYTHON = {"True": "true", "False": "false", "None": "null"}
 _QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019"}
 _RAW = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -90,9 +93,11 @@ def _candidates(text: str) -> Iterator[Found]:
             written = reader.value(0)
         except _Broken as error:
             if error.position >= len(text.rstrip()):
-                raise failure(
-                    "the JSON ends before it is complete: the reply was cut off", text=text, position=len(text)
-                ) from None
+                message = "the JSON ends before it is complete: the reply was cut off"
+                raise failure(message, text=text, position=len(text)) from None
+            if reader.has_begun:  # what is whole inside of it would be a part, taken for all
+                message = f"this is no JSON, even with repairs ({error})"
+                raise failure(message, text=text, position=error.position) from None
             start = bracket.start() + 1
             continue
         yield Found(written, bracket.start(), reader.at, tuple(reader.repairs))
@@ -117,18 +122,20 @@ class _Reader:
         self._end = end
         self.at = at
         self.repairs: list[Repair] = []
+        self.has_begun = False  # whether it has read a key or value: brackets in prose hold none
 
     def value(self, depth: int) -> str:
-        """The next value; raises _Broken."""
+        """The next value; raises _Broken, and ParseFailed where it holds too many others."""
         if depth > MOST_NESTED:
-            raise _Broken("nested too deeply", self.at)
+            raise failure("the JSON is nested too deeply", text=self._text, position=self.at)
         self._skip()
         mark = self._peek()
         if mark in ("{", "["):
-            return self._container(mark, depth)
-        if mark in _QUOTES:
-            return self._string()
-        return self._plain()
+            written = self._container(mark, depth)
+        else:
+            written = self._string() if mark in _QUOTES else self._plain()
+        self.has_begun = True
+        return written
 
     def _container(self, opening: str, depth: int) -> str:
         closing, items = ("}" if opening == "{" else "]"), []
@@ -159,6 +166,7 @@ class _Reader:
         if self._peek() != ":":
             raise _Broken("no colon", self.at)
         self.at += 1
+        self.has_begun = True
         return f"{key}: {self.value(depth + 1)}"
 
     def _string(self) -> str:
@@ -190,6 +198,8 @@ class _Reader:
         if number := _NUMBER.match(self._text, self.at, self._end):
             self.at = number.end()
             return number[0]
+        if unfinished := _UNFINISHED.match(self._text, self.at, self._end):
+            raise _Broken("the end", unfinished.end())
         word = self._match(_WORD)
         if word in _PYTHON:
             self._note(f"wrote {word} as JSON has it", self.at - len(word))

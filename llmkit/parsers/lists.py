@@ -11,7 +11,7 @@ STYLES = ("bulleted", "numbered", "comma", "lines")
 
 _BULLET = re.compile(r"(?P<indent>[ \t]*)(?P<mark>[-*+\u2022\u2013])(?:[ \t]+(?P<item>.*)|$)")
 _NUMBER = re.compile(r"(?P<indent>[ \t]*)\(?(?P<mark>[0-9]{1,6})[.):](?:[ \t]+(?P<item>.*)|$)")
-_COMMA_ITEM = re.compile(r'\s*(?:"(?P<quoted>[^"]*)"|(?P<plain>[^,]*?))\s*(?P<end>,|$)')
+_COMMA_ITEM = re.compile(r'\s*(?:"(?P<quoted>[^"]*)"|(?P<plain>(?!")[^,]*?))\s*(?P<end>,|$)')
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from llmkit.errors import ConfigError, excerpt
 from llmkit.parsers.places import failure, quoted
 
 _SPACES = " \u00a0\u2009\u202f'\u2019_"
+_SIGNS = ("-", "+", "\u2212")
 _DIGITS = rf"[0-9](?:[0-9.,{_SPACES}]*[0-9])?"
 _NUMBER = re.compile(rf"(?P<sign>[-+\u2212]?)(?P<digits>{_DIGITS})(?P<exponent>[eE][-+]?[0-9]{{1,4}})?(?![0-9])")
 _IN_PROSE = re.compile(rf"(?<![\w.,])(?:[-+\u2212](?=[0-9]))?{_DIGITS}(?:[eE][-+]?[0-9]{{1,4}}(?![\w]))?")
@@ -75,9 +76,10 @@ class Number:
         units = {self.unit: 1} if isinstance(self.unit, str) else self.unit if self.unit is not None else {"": 1}
         if self.prose:
             before, after = _beside(before, after, units)
-        sign = before if before in ("-", "+", "\u2212") else ""
-        written = before.removeprefix(sign) or after.removesuffix("." if after == "." else "")
-        if (before.removeprefix(sign) and after) or written not in units:
+        sign = before[:1] if before[:1] in _SIGNS and not found["sign"] else ""
+        mark = before.removeprefix(sign).strip()
+        written = mark or ("" if after == "." else after)
+        if (mark and after) or written not in units:
             wanted = ", ".join(map(repr, units)) if set(units) != {""} else "nothing"
             position = found.end() if after else 0
             beside = excerpt(f"{before} {after}".strip())

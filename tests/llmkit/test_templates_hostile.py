@@ -108,14 +108,15 @@ def test_a_loop_runs_over_lists(value: object) -> None:
 
 
 def test_a_loop_over_what_is_missing_says_what() -> None:
-    assert "line 1: 'y' is not in the value, which has nothing" in refusal("{% for x in value.y %}{% endfor %}", value={})
+    assert "line 1: 'y' is not in the value, which has nothing" in refusal(
+        "{% for x in value.y %}{% endfor %}", value={}
+    )
 
 
 def test_nothing_is_escaped_as_if_it_were_html() -> None:
     text = "<b>&amp;</b> \"'"
-    [message] = Template("{{ text }}{{ [text] | join }}{% autoescape true %}{{ text }}{% endautoescape %}").render(
-        text=text
-    )
+    source = "{{ text }}{{ [text] | join }}{% autoescape true %}{{ text }}{% endautoescape %}"
+    [message] = Template(source).render(text=text)
     assert message["content"] == text * 3
 
 
