@@ -38,6 +38,7 @@ DAY_S = 86_400.0
 Code = Literal["sampled", "stateful", "tools", "unspeakable", "incomplete", "filtered", "refused", "empty"]
 
 FINISHED = frozenset({"stop", "tool_calls", "function_call"})
+_STREAMING = frozenset({"stream", "stream_options"})
 _OWN_TOOLS = frozenset({"function", "custom", None})  # the caller's; those of the API look at a world that changes
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 _compact = json.JSONEncoder(separators=(",", ":")).encode
@@ -96,8 +97,11 @@ def endpoint_identity(**facts: str | None) -> str:
 def key_of(surface: str, body: Mapping[str, Any], *, endpoint: str) -> str | None:
     """The key of a request: 64 hexadecimal digits, the same for any order of its keys; None where JSON has no one form.
 
-    Everything in `body` counts, as it is spelt: 0 and 0.0 are two keys, for who knows what a server makes of them.
+    Everything in `body` counts, as it is spelt: 0 and 0.0 are two keys, for who knows what a server makes of them. Only
+    whether it is streamed does not, since a stream adds up to the answer that is given without one.
     """
+    if "stream" in body:
+        body = {name: value for name, value in body.items() if name not in _STREAMING}
     try:
         request = _canonical(body)
     except (TypeError, ValueError, RecursionError):  # such as keys of several types, which cannot be sorted

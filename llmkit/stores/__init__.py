@@ -89,13 +89,12 @@ def opened(
     state_url: str | None = None,
     cache: object = None,
     endpoint: str = "",
-    url_of: Callable[[str, str], str] | None = None,
 ) -> Stores:
     """The stores for these settings. Raises ConfigError for what is none of them.
 
     With `state_url` states are on that server, else in memory. `cache` is the path of a SQLite file, or of cassettes (a
-    directory, or `*.yaml`), or a CacheStore; True is the server of `state_url`, or else the memory of this process. For
-    cassettes, `endpoint` is the identity in the keys, and `url_of(surface, model)` where requests go.
+    directory, or `*.yaml`), or a CacheStore; True is the server of `state_url`, or else the memory of this process. A
+    cache of cassettes has to know `endpoint`, the identity in the keys.
     """
     # each is imported when it is wanted: redis takes 0.2 s, and cassettes need the recorder
     memory = import_module("llmkit.stores.memory")
@@ -107,23 +106,23 @@ def opened(
         return Stores(
             states, import_module("llmkit.stores.redis").RedisCache(server) if server else memory.MemoryCache()
         )
-    return Stores(states, _cache(cache, endpoint=endpoint, url_of=url_of))
+    return Stores(states, _cache(cache, endpoint))
 
 
-def _cache(cache: object, **identity: Any) -> Any:
+def _cache(cache: object, endpoint: str) -> Any:
     if not isinstance(cache, str | os.PathLike):
         if all(hasattr(cache, name) for name in ("local", "get_now", "get", "put", "delete", "aclose")):
             return cache
         raise ConfigError(f"cache = {cache!r} is not valid: it has to be a path, True, False, or a CacheStore")
     path = Path(cache).expanduser()
     if path.is_dir() or path.suffix in (".yaml", ".yml"):
-        return _cassettes(path, **identity)
+        return _cassettes(path, endpoint)
     return import_module("llmkit.stores.sqlite").SQLiteCache(path)
 
 
-def _cassettes(path: Path, **identity: Any) -> Any:
+def _cassettes(path: Path, endpoint: str) -> Any:
     try:
-        return import_module("llmkit.stores.cassettes").CassetteCache(path, **identity)
+        return import_module("llmkit.stores.cassettes").CassetteCache(path, endpoint=endpoint)
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"A cache of cassettes needs the package {error.name!r}: pip install 'llmkit[testing]'"

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 
 from llmkit.errors import ConfigError, LLMError
 from llmkit.policies.cache import Entry, entry_of, key_of, not_kept
@@ -26,35 +26,34 @@ _SURFACES: Final = {
 }
 _NAMES: Final = ("*.yaml", "*.yml")
 
-UrlOf = Callable[[str, str], str]
-"""Where requests of a surface for a model go."""
+_ROUTES: Final = (
+    "",
+    "/openai",
+    "/openai/v1",
+    "/openai/deployments/{model}",
+)  # below the address, as OpenAI and Azure go
 
 
 class CassetteCache:
     """A `CacheStore` that reads the cassettes at `path`, a file or a directory, when it is made.
 
-    `endpoint` is the identity that is part of the keys, `url_of(surface, model)` where requests go: what was recorded
-    elsewhere is not given, but for the stable names of recordings (`recording.addresses`). Of equal requests the first
-    recording counts, and none gets old. Raises ConfigError where there is nothing, BrokenCassette for a file that is
-    not whole.
+    `endpoint` is the identity that is part of the keys (`policies.cache.endpoint_identity`, with `address`): what was
+    recorded elsewhere is not given, but for the stable names of recordings (`recording.addresses`). Of equal requests
+    the first recording counts, and none gets old. Raises ConfigError where there is nothing, BrokenCassette for a file
+    that is not whole.
     """
 
     local = True
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        endpoint: str,
-        url_of: UrlOf,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, endpoint: str, clock: Callable[[], float] = time.time) -> None:
         self.path = Path(path)
         self._clock = clock
         self._payloads: dict[str, str] = {}
-        provider = Provider.from_environment()
+        place = _Place(endpoint)
         for interaction in _interactions(self.path):
-            self._take(interaction, endpoint, lambda surface, model: provider.stable(url_of(surface, model)), provider)
+            asked = _asked(interaction)
+            if asked is not None and place.is_of(interaction.request.uri, model=str(asked[1].get("model"))):
+                self._take(interaction, *asked, endpoint=endpoint)
 
     def __repr__(self) -> str:
         return f"CassetteCache({str(self.path)!r})"
@@ -77,18 +76,34 @@ class CassetteCache:
     async def aclose(self) -> None:
         """Nothing is open."""
 
-    def _take(self, interaction: Interaction, endpoint: str, url_of: UrlOf, provider: Provider) -> None:
+    def _take(self, interaction: Interaction, surface: str, body: dict[str, Any], *, endpoint: str) -> None:
         """Keeps the answer of an interaction, if it is one and may be given again."""
-        asked = _asked(interaction)
-        if asked is None:
-            return
-        surface, body = asked
-        if provider.stable(interaction.request.uri) != url_of(surface, str(body.get("model"))):
-            return
         payload = _payload(interaction, surface, body)
         key = key_of(surface, body, endpoint=endpoint)
         if key is not None and payload is not None and not_kept(surface, payload) is None:
             self._payloads.setdefault(key, entry_of(payload, now=0.0).payload)
+
+
+class _Place:
+    """Where an endpoint's recordings were made."""
+
+    def __init__(self, endpoint: str) -> None:
+        facts = json.loads(endpoint)
+        self._address: str = facts["address"]
+        self._version: str | None = facts.get("api_version")
+        self._provider = Provider.from_environment()
+
+    def is_of(self, uri: str, *, model: str) -> bool:
+        """Whether a request to `uri` for `model` went there."""
+        parts = urlsplit(uri)
+        end = next((end for end in _SURFACES if parts.path.endswith(end)), "")
+        recorded = self._stable(urlunsplit(parts._replace(query="")))
+        routes = (f"{self._address}{route.format(model=quote(model))}{end}" for route in _ROUTES)
+        version = dict(parse_qsl(parts.query)).get("api-version")
+        return version == self._version and any(self._stable(route) == recorded for route in routes)
+
+    def _stable(self, url: str) -> str:
+        return self._provider.stable(url)
 
 
 def _interactions(path: Path) -> Iterator[Interaction]:
@@ -100,7 +115,7 @@ def _interactions(path: Path) -> Iterator[Interaction]:
 
 
 def _asked(interaction: Interaction) -> tuple[str, dict[str, Any]] | None:
-    """The surface and body of a request to the API that was answered whole; `stream: false` says nothing."""
+    """The surface and body of a request to the API that was answered whole."""
     request, response = interaction.request, interaction.response
     path = urlsplit(request.uri).path
     surface = next((name for end, name in _SURFACES.items() if path.endswith(end)), None)
@@ -110,11 +125,7 @@ def _asked(interaction: Interaction) -> tuple[str, dict[str, Any]] | None:
         body = json.loads(request.body)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(body, dict):
-        return None
-    if body.get("stream") is False:
-        del body["stream"]
-    return surface, body
+    return (surface, body) if isinstance(body, dict) else None
 
 
 def _payload(interaction: Interaction, surface: str, body: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -23,10 +23,6 @@ FRAMES = [
 ]
 
 
-def url_of(surface: str, model: str) -> str:
-    return f"https://api.openai.com/v1/{'chat/completions' if surface == 'chat' else surface}"
-
-
 def recorded(
     body: Any = BODY,
     reply: Any = REPLY,
@@ -41,11 +37,13 @@ def recorded(
     return Interaction(request=request, response=Response(**facts | response))
 
 
-def found(path: Path, *interactions: Interaction, body: Any = BODY, surface: str = "chat") -> Any:
+def found(
+    path: Path, *interactions: Interaction, body: Any = BODY, surface: str = "chat", endpoint: str = IDENTITY
+) -> Any:
     """What a cache of these interactions answers to `body`."""
     save(path / "cassette.yaml", interactions)
-    cache = CassetteCache(path, endpoint=IDENTITY, url_of=url_of)
-    key = key_of(surface, body, endpoint=IDENTITY)
+    cache = CassetteCache(path, endpoint=endpoint)
+    key = key_of(surface, body, endpoint=endpoint)
     assert key is not None
     entry = cache.get_now(key)
     return entry and loads(entry)
@@ -80,6 +78,45 @@ def test_of_equal_requests_the_first_recording_counts(tmp_path: Path) -> None:
     assert found(tmp_path, recorded(), recorded(reply=REPLY | {"id": "2"})) == REPLY
 
 
+AZURE = "https://resource.openai.azure.com"
+
+
+@pytest.mark.parametrize(
+    ("uri", "facts"),
+    [
+        ("https://api.openai.com/v1/chat/completions", {"address": "http://127.0.0.1:8123/v1"}),
+        (f"{AZURE}/openai/v1/chat/completions", {"address": "https://mine.openai.azure.com"}),
+        (
+            f"{AZURE}/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21",
+            {"address": "https://mine.openai.azure.com", "api_version": "2024-10-21"},
+        ),
+        ("https://gateway.example/a/chat/completions", {"address": "https://gateway.example/a"}),
+    ],
+)
+def test_the_address_may_go_by_its_stable_name(tmp_path: Path, uri: str, facts: dict[str, str]) -> None:
+    assert found(tmp_path, recorded(uri=uri), endpoint=endpoint_identity(**facts)) == REPLY
+
+
+@pytest.mark.parametrize(
+    ("uri", "facts"),
+    [
+        (f"{AZURE}/openai/v1/chat/completions", {"address": "https://api.openai.com/v1"}),
+        ("https://api.openai.com/v1/chat/completions", {"address": "https://mine.openai.azure.com"}),
+        (
+            f"{AZURE}/openai/deployments/gpt-4o/chat/completions?api-version=2024-06-01",
+            {"address": "https://mine.openai.azure.com", "api_version": "2024-10-21"},
+        ),
+        (
+            f"{AZURE}/openai/deployments/gpt-4o-mini/chat/completions?api-version=2024-10-21",
+            {"address": "https://mine.openai.azure.com", "api_version": "2024-10-21"},
+        ),
+        ("https://gateway.example/b/chat/completions", {"address": "https://gateway.example/a"}),
+    ],
+)
+def test_another_address_version_or_deployment_is_a_miss(tmp_path: Path, uri: str, facts: dict[str, str]) -> None:
+    assert found(tmp_path, recorded(uri=uri), endpoint=endpoint_identity(**facts)) is None
+
+
 @pytest.mark.parametrize(
     "interaction",
     [
@@ -104,7 +141,7 @@ def test_what_is_no_answer_of_this_endpoint_is_a_miss(tmp_path: Path, interactio
 async def test_nothing_is_written(tmp_path: Path) -> None:
     save(tmp_path / "cassette.yaml", [recorded()])
     before = (tmp_path / "cassette.yaml").read_bytes()
-    cache = CassetteCache(tmp_path / "cassette.yaml", endpoint=IDENTITY, url_of=url_of)
+    cache = CassetteCache(tmp_path / "cassette.yaml", endpoint=IDENTITY)
     await cache.put("k", Entry("{}", 1.0), keep_s=60)
     await cache.delete("k")
     await cache.aclose()
@@ -114,10 +151,10 @@ async def test_nothing_is_written(tmp_path: Path) -> None:
 
 def test_a_place_without_cassettes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="holds no cassettes"):
-        CassetteCache(tmp_path, endpoint=IDENTITY, url_of=url_of)
+        CassetteCache(tmp_path, endpoint=IDENTITY)
 
 
 def test_a_broken_cassette_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cassette.yaml").write_text("version: 1\ninter")
     with pytest.raises(BrokenCassette):
-        CassetteCache(tmp_path, endpoint=IDENTITY, url_of=url_of)
+        CassetteCache(tmp_path, endpoint=IDENTITY)

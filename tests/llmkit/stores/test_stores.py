@@ -10,6 +10,7 @@ import pytest
 from llmkit import stores
 from llmkit.errors import ConfigError
 from llmkit.policies import State
+from llmkit.policies.cache import endpoint_identity
 from llmkit.stores.memory import MemoryCache, MemoryStates
 from llmkit.stores.redis import RedisCache, RedisStates
 from llmkit.stores.sqlite import SQLiteCache
@@ -18,10 +19,6 @@ from tests.llmkit.stores.redis_process import RedisProcess
 
 def begin(state: State, now: float) -> tuple[State, None]:
     return (1,), None
-
-
-def nowhere(surface: str, model: str) -> str:
-    return ""
 
 
 def test_without_settings_states_are_in_memory_and_nothing_is_cached() -> None:
@@ -62,7 +59,7 @@ def test_what_is_no_cache_is_refused_with_its_value(cache: Any) -> None:
 
 def test_a_directory_is_taken_for_cassettes(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="holds no cassettes"):
-        stores.opened(cache=tmp_path, endpoint="", url_of=nowhere)
+        stores.opened(cache=tmp_path, endpoint=endpoint_identity(address="https://api.openai.com/v1"))
 
 
 def test_nothing_heavy_is_imported_before_it_is_wanted() -> None:
