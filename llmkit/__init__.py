@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from llmkit import models, recording
-    from llmkit._exchange import AsyncStream
+    from llmkit._streams import AsyncStream
     from llmkit.client import AsyncClient, Client, Stream
     from llmkit.errors import (
         Attempt,
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         TemplateInvalid,
         TimedOut,
     )
+    from llmkit.options import CallOptions
     from llmkit.responses import Completion, Embedding, ToolCall, Usage
     from llmkit.shared_client import default_client, reset_default_client, set_default_client
     from llmkit.streaming import StreamEvent
@@ -63,6 +64,7 @@ __all__ = [
     "Attempt",
     "AuthenticationFailed",
     "Calibration",
+    "CallOptions",
     "CircuitOpen",
     "Client",
     "Completion",
@@ -109,8 +111,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "_exchange": ("AsyncStream",),
+    "_streams": ("AsyncStream",),
     "client": ("AsyncClient", "Client", "Stream"),
+    "options": ("CallOptions",),
     "responses": ("Completion", "Embedding", "ToolCall", "Usage"),
     "shared_client": ("default_client", "reset_default_client", "set_default_client"),
     "streaming": ("StreamEvent",),

@@ -1,77 +1,139 @@
-"""The event loop behind the synchronous client.
+"""The event loops behind the synchronous client.
 
 A blocking socket cannot be told to stop at a moment in time: its timeout begins anew with each byte that trickles in. A
-task can. So the synchronous client runs the asynchronous one on this loop, in one daemon thread a process, and waits.
+task can. So the synchronous client runs the asynchronous one, on a loop that it borrows for as long as a call takes, in
+the thread that calls: no other thread has to wake up, and an interrupt, a context variable and a debugger find the call
+where it was made. Any thread may run a loop that no other runs, so one that calls in turn keeps to one loop and its
+connections; as many loops exist as there were calls at the same time.
+
+Inside a running loop, as in a notebook, no other may run. There the call is made in a thread of its own.
 """
 
 import asyncio
 import atexit
 import concurrent.futures
+import contextvars
 import os
 import threading
-from collections.abc import Coroutine
-from functools import partial
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+Loop = asyncio.AbstractEventLoop
 
 CANCEL_S = 1.0  # how long an interrupt waits for what it cancels; only code that holds the loop up takes longer
 
 _lock = threading.Lock()
-_loops: dict[int, asyncio.AbstractEventLoop] = {}  # by process id: a forked child has none of its parent's threads
+_idle: list[Loop] = []
+_inherited: list[Loop] = []  # a forked child must not even close its parent's loops: both share what they wait with
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """The result of `coroutine`, run on the background loop; an interrupt here cancels it there, and sees it end."""
-    loop = _loop()
+    """The result of `coroutine`; an interrupt cancels it, and sees it end."""
+    loop = borrow()
+    try:
+        return run_on(loop, coroutine)
+    finally:
+        give_back(loop)
+
+
+def run_everywhere(make: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Runs a coroutine on each loop that no call is using."""
+    with _lock:
+        loops, _idle[:] = list(_idle), []
+    for loop in loops:
+        try:
+            run_on(loop, make())
+        finally:
+            give_back(loop)
+
+
+def borrow() -> Loop:
+    """A loop for the caller alone; `give_back` it."""
+    with _lock:
+        if _idle:
+            return _idle.pop()
+    return asyncio.new_event_loop()
+
+
+def give_back(loop: Loop) -> None:
+    """Lets others have the loop."""
+    with _lock:
+        _idle.append(loop)
+
+
+def run_on(loop: Loop, coroutine: Coroutine[Any, Any, T]) -> T:
+    """The result of `coroutine`, on a loop that is borrowed."""
+    if asyncio._get_running_loop() is not None:  # noqa: SLF001 - public by its documentation, for those who run loops
+        return _elsewhere(loop, coroutine)
+    task = loop.create_task(coroutine)
+    try:
+        return loop.run_until_complete(task)
+    except BaseException:
+        _end(loop, task)
+        raise
+
+
+def _end(loop: Loop, task: asyncio.Task[T]) -> None:
+    """Sees the end of a task whose run was interrupted."""
+    if not task.done():
+        task.cancel()
+        loop.run_until_complete(asyncio.wait([task], timeout=CANCEL_S))
+    if task.done() and not task.cancelled():
+        task.exception()  # has been looked at: it is raised already, or an interrupt in its stead
+
+
+def _elsewhere(loop: Loop, coroutine: Coroutine[Any, Any, T]) -> T:
     outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
-    tasks: list[asyncio.Task[T]] = []
 
-    def start() -> None:
-        tasks.append(loop.create_task(coroutine))
-        tasks[0].add_done_callback(partial(_tell, outcome))
+    def work() -> None:
+        try:
+            outcome.set_result(run_on(loop, coroutine))
+        except BaseException as error:  # noqa: BLE001 - it is raised below
+            outcome.set_exception(error)
 
-    loop.call_soon_threadsafe(start)
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(work,), name="llmkit", daemon=True)
+    thread.start()
     try:
         return outcome.result()
     except BaseException:
         if not outcome.done():
-            loop.call_soon_threadsafe(lambda: tasks[0].cancel())
+            loop.call_soon_threadsafe(_cancel_all, loop)
             concurrent.futures.wait([outcome], timeout=CANCEL_S)
         raise
+    finally:
+        if outcome.done():
+            thread.join()
 
 
-def _tell(outcome: concurrent.futures.Future[T], task: asyncio.Task[T]) -> None:
-    error = concurrent.futures.CancelledError() if task.cancelled() else task.exception()
-    if error is None:
-        outcome.set_result(task.result())
-    else:
-        outcome.set_exception(error)
+def _cancel_all(loop: Loop) -> None:
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
 
 
-def _loop() -> asyncio.AbstractEventLoop:
-    with _lock:
-        process = os.getpid()
-        if process not in _loops:
-            _loops.clear()
-            _loops[process] = _start()
-        return _loops[process]
+async def _settled() -> None:
+    """Ends what clients left open, so that the interpreter ends without warnings."""
+    await asyncio.get_running_loop().shutdown_asyncgens()
+    await asyncio.sleep(0)  # forgotten generators are closed by tasks that begin now
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    if left:
+        await asyncio.wait(left, timeout=CANCEL_S)
 
 
-def _start() -> asyncio.AbstractEventLoop:
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="llmkit", daemon=True)
-    thread.start()
-    atexit.register(_stop, loop, thread, os.getpid())
-    return loop
-
-
-def _stop(loop: asyncio.AbstractEventLoop, thread: threading.Thread, process: int) -> None:
-    """Closes what clients left open, then the loop, so that the interpreter ends without warnings."""
-    if process != os.getpid():
-        return
-    concurrent.futures.wait([asyncio.run_coroutine_threadsafe(loop.shutdown_asyncgens(), loop)], timeout=1)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(timeout=1)
-    if not thread.is_alive():
+def _close() -> None:
+    while _idle:
+        loop = _idle.pop()
+        run_on(loop, _settled())
         loop.close()
+
+
+def _forget() -> None:
+    global _lock
+    _lock = threading.Lock()
+    _inherited.extend(_idle)
+    _idle.clear()
+
+
+atexit.register(_close)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

@@ -1,4 +1,4 @@
-"""The life of one call, as a generator of decisions: send, wait, succeed, fail.
+"""The life of one call, as a generator of decisions: ask leave, send, wait, succeed, fail.
 
 `life` says what to do next and is told what came of it; it neither sleeps nor sends. `drive` does both.
 """
@@ -8,12 +8,16 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass, field, replace
-from typing import TypeVar, cast
+from typing import Any, Literal, Protocol, TypeVar, cast
 
 from llmkit.errors import Attempt, DeadlineExceeded, LLMError
-from llmkit.policies.retry import Limits, Stop, decide
+from llmkit.policies.retry import Limits, Retry, Stop, decide
 
 T = TypeVar("T")
+
+Kind = Literal["leave", "sent", "answered", "failed", "waits", "stops", "cached", "falls back", "ended"]
+"""What an observer is told of: leave to send was given, a request left, it was answered or failed, the call waits
+before the next or stops, a cached answer was found, a fallback is asked, the call has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +34,90 @@ class Wait:
     seconds: float
 
 
-Step = Send | Wait
+@dataclass(frozen=True, slots=True)
+class Enter:
+    """Ask leave to send, of all that bounds calls together; it is refused by an LLMError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """Ask whether a retry after `failure` may be made; the answer is a bool."""
+
+    failure: LLMError
+
+
+Step = Enter | Send | Wait | Spend
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened in a call: the attempt, the decision or whatever it is about is in `detail`."""
+
+    kind: Kind
+    call: "Call"
+    detail: object = None
+
+
+Observer = Callable[[Event], None]
+
+
+class Gate(Protocol):
+    """What bounds calls together: breaker, rate limit and retry budget."""
+
+    async def enter(self, call: "Call") -> Any:
+        """Leave to send, which goes back to `leave`; raises an LLMError where it is refused."""
+        ...
+
+    async def leave(self, leave: Any, error: BaseException | None) -> None:
+        """The request has ended."""
+        ...
+
+    async def spend(self, failure: LLMError) -> bool:
+        """Whether a retry may be made."""
+        ...
 
 
 @dataclass(slots=True)
 class Call:
-    """One call: its limits, its clock and the attempts made so far."""
+    """One call: its limits, its clock and the attempts made so far.
+
+    `round` numbers the models that it has asked, from 0; each has `max_attempts` of its own. `tokens` is what a request
+    is estimated to cost, for the rate limit.
+    """
 
     limits: Limits
+    model: str = ""
+    tokens: int = 0
+    observers: tuple[Observer, ...] = ()
     clock: Callable[[], float] = time.monotonic
     dice: Callable[[], float] = random.random
     attempts: list[Attempt] = field(default_factory=list)
+    leave: Any = None
     started: float = field(init=False)
-    _sent: float = field(init=False)
+    sent: float = field(init=False)
+    _earlier: int = 0
 
     def __post_init__(self) -> None:
-        self.started = self._sent = self.clock()
+        self.start()
+
+    def start(self) -> None:
+        """The clock of the call begins now."""
+        self.started = self.sent = self.clock()
+
+    def tell(self, kind: Kind, detail: object = None) -> None:
+        """Tells the observers; what one of them raises is its own business, and the caller's."""
+        for observer in self.observers:
+            observer(Event(kind, self, detail))
+
+    @property
+    def attempt(self) -> int:
+        """The number of the last request to this model; 1 is the first."""
+        return len(self.attempts) - self._earlier
+
+    def turn_to(self, model: str) -> None:
+        """From here on it asks another model, with attempts of its own, under the same deadline."""
+        self.model = model
+        self._earlier = len(self.attempts)
 
     @property
     def elapsed_s(self) -> float:
@@ -59,24 +131,26 @@ class Call:
 
     def sending(self, *, wait_s: float) -> None:
         """A request leaves now, after a pause of `wait_s`."""
-        self._sent = self.clock()
-        self.attempts.append(Attempt(wait_s=wait_s))
+        self.sent = self.clock()
+        self.attempts.append(Attempt(model=self.model, wait_s=wait_s))
+        self.tell("sent", self.attempts[-1])
 
     def succeeded(self, *, status_code: int, request_id: str | None) -> tuple[Attempt, ...]:
         """The request on the wire was answered; returns all attempts."""
-        self._end(Attempt(status_code=status_code, request_id=request_id))
+        self._end("answered", Attempt(status_code=status_code, request_id=request_id))
         return tuple(self.attempts)
 
     def failed(self, error: LLMError) -> LLMError:
         """The request on the wire failed; the error now carries every attempt."""
         self._end(
+            "failed",
             Attempt(
                 status_code=error.status_code,
                 error=type(error).__name__,
                 code=error.code,
                 request_id=error.request_id,
                 retry_after_s=error.retry_after_s,
-            )
+            ),
         )
         error.attempts = tuple(self.attempts)
         return error
@@ -86,55 +160,92 @@ class Call:
         deadline_s = self.limits.deadline_s
         return DeadlineExceeded(f"The deadline of {deadline_s:g} s passed while {doing}", limit_s=deadline_s)
 
-    def _end(self, outcome: Attempt) -> None:
-        wait_s = self.attempts[-1].wait_s
-        self.attempts[-1] = replace(outcome, wait_s=wait_s, duration_s=self.clock() - self._sent)
+    def _end(self, kind: Kind, outcome: Attempt) -> None:
+        begun = self.attempts[-1]
+        self.attempts[-1] = replace(
+            outcome, model=begun.model, wait_s=begun.wait_s, duration_s=self.clock() - self.sent
+        )
+        self.tell(kind, self.attempts[-1])
 
 
-def life(call: Call) -> Generator[Step, T | None, T]:
+def life(call: Call) -> Generator[Step, Any, T]:
     """Sends until an answer comes, or an error that another attempt would not mend; that error is then raised.
 
     The driver sends the answer in, or throws the LLMError that came instead.
     """
     wait_s = 0.0
+    failure: LLMError | None = None
     while True:
+        try:
+            yield Enter()
+        except LLMError as refusal:
+            raise _given_up(call, failure or refusal, refusal.message) from None
         call.sending(wait_s=wait_s)
         try:
             return cast("T", (yield Send(call.remaining_s)))
         except LLMError as error:
             failure = call.failed(error)
         decision = decide(
-            failure,
-            attempt=len(call.attempts),
-            elapsed_s=call.elapsed_s,
-            limits=call.limits,
-            jitter=call.dice(),
+            failure, attempt=call.attempt, elapsed_s=call.elapsed_s, limits=call.limits, jitter=call.dice()
         )
+        if isinstance(decision, Retry) and not (yield Spend(failure)):
+            decision = Stop("the calls of this client have no retries left for now")
         if isinstance(decision, Stop):
-            failure.add_note(f"llmkit gave up after request {len(call.attempts)}: {decision.reason}")
-            raise failure
+            raise _given_up(call, failure, decision.reason)
         wait_s = decision.wait_s
         yield Wait(wait_s)
 
 
-async def drive(call: Call, send: Callable[[float], Awaitable[T]]) -> T:
+def _given_up(call: Call, failure: LLMError, reason: str) -> LLMError:
+    """The failure, after which nothing is sent any more."""
+    failure.attempts = tuple(call.attempts)
+    if call.attempts:
+        failure.add_note(f"llmkit gave up after request {len(call.attempts)}: {reason}")
+    call.tell("stops", failure)
+    return failure
+
+
+async def drive(call: Call, gate: Gate, send: Callable[[float], Awaitable[T]]) -> T:
     """Does what `life` says, with `send(timeout_s)` to make a request, and returns the answer."""
-    steps: Generator[Step, T | None, T] = life(call)
+    steps: Generator[Step, Any, T] = life(call)
     try:
         step = next(steps)
         while True:
-            answer: T | None = None
+            answer: object = None
             failure: LLMError | None = None
-            if isinstance(step, Wait):
-                await asyncio.sleep(step.seconds)
-            else:
-                try:
-                    answer = await send(step.timeout_s)
-                except LLMError as error:
-                    failure = error
+            try:
+                answer = await _done(step, call, gate, send)
+            except LLMError as error:
+                failure = error
             step = steps.throw(failure) if failure else steps.send(answer)
     except StopIteration as end:
         result: T = end.value
         return result
     finally:
         steps.close()
+
+
+async def _done(step: Step, call: Call, gate: Gate, send: Callable[[float], Awaitable[object]]) -> object:
+    """What came of one step."""
+    match step:
+        case Enter():
+            call.leave = await gate.enter(call)
+            call.tell("leave")
+        case Wait(seconds):
+            call.tell("waits", seconds)
+            await asyncio.sleep(seconds)
+        case Spend(failure):
+            return await gate.spend(failure)
+        case Send(timeout_s):
+            return await _sent(call, gate, send(timeout_s))
+    return None
+
+
+async def _sent(call: Call, gate: Gate, pending: Awaitable[T]) -> T:
+    try:
+        answer = await pending
+    except BaseException as error:
+        await gate.leave(call.leave, error)
+        raise
+    await gate.leave(call.leave, None)
+    return answer

@@ -1,7 +1,8 @@
-"""The only module that imports openai: builds its client, sends, and translates its errors.
+"""The one module that imports openai: it sends requests over the SDK's HTTP client, and speaks our errors alone.
 
-The SDK's retries are switched off and its parsing is passed by: what a reply is worth is judged in `responses` and
-`streaming`. Works with openai 2.20 to 3.x, whatever HTTP library they run on.
+Of the SDK it takes the client, with its addresses, headers, proxies and certificates, and its HTTP library. It goes
+around `create()`, which inspects each message for 0.1 ms, and around `post()`, which costs twice what sending does; a
+test compares the bytes. It imports neither httpx nor httpx2, so that it runs on SDK 2.x and 3.x alike.
 """
 
 import asyncio
@@ -9,12 +10,13 @@ import os
 import sys
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-from llmkit.config import AzureSettings, OpenAISettings, without_secrets
-from llmkit.errors import ConfigError, ConnectionFailed, DeadlineExceeded, LLMError, NotFound, excerpt, from_api
+from llmkit.config import AzureSettings, Credential, OpenAISettings, without_secrets
+from llmkit.errors import ConfigError, ConnectionFailed, LLMError, NotFound, TimedOut, excerpt, from_api
 from llmkit.policies.retry import quota_reset_s, retry_after_s
 from llmkit.requests import Request
 from llmkit.responses import error_object
@@ -25,10 +27,26 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CONNECT_S = 5.0  # a host that does not answer at all is tried again before the deadline
+PATHS = {
+    "chat": "chat/completions",
+    "completions": "completions",
+    "embeddings": "embeddings",
+    "responses": "responses",
+}
+_ON_DEPLOYMENTS = frozenset({"chat", "completions", "embeddings"})  # Azure has the others beside them
 _DRAIN_S = 0.05
-_SHORTEST_KEY = 8  # a shorter one is a placeholder, and may well be a word of the message
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """What one event loop sends with: the SDK's client, its HTTP client, and the headers that all requests share."""
+
+    sdk: "openai.AsyncOpenAI"
+    http: Any
+    headers: dict[str, str]
+    urls: dict[str, Any] = field(default_factory=dict)
 
 
 class Transport:
@@ -42,44 +60,67 @@ class Transport:
 
         library = _http_library(openai.DefaultAsyncHttpxClient)
         self._openai = openai
-        self._network_errors = (openai.APIConnectionError, library.HTTPError, library.StreamError)
+        self._url = library.URL
+        self._network_errors = (library.HTTPError, library.StreamError)
         self._settings = settings
+        self._credential = Credential(settings)
+        self._routed = isinstance(settings, AzureSettings) and settings.api_version is not None
         self._check_address(library)
         self._lock = threading.Lock()
-        self._clients: dict[asyncio.AbstractEventLoop, AsyncGenerator[openai.AsyncOpenAI, None]] = {}
+        self._lines: dict[asyncio.AbstractEventLoop, tuple[_Line, AsyncGenerator[None, None]]] = {}
 
     async def prepare(self) -> None:
         """Makes ready to send on the running event loop; raises ConfigError where the environment does not allow it."""
-        await self._client()
+        await self._line()
 
-    async def open(self, request: Request) -> "Response":
+    async def open(self, request: Request, *, attempt: int = 1) -> "Response":
         """Sends the request and returns its reply when the headers are there; raises an LLMError for any failure."""
-        client = await self._client()
-        surface: Any = client.chat.completions if request.surface == "chat" else client.embeddings
-        required = {"messages": ()} if request.surface == "chat" else {"input": ""}
-        # as an argument each message costs 0.1 ms of inspection by the SDK; in extra_body it is sent as it is
-        pending = surface.with_streaming_response.create(
-            model=request.model, **required, **({"stream": True} if request.streamed else {}), extra_body=request.body
-        )
-        reply = await self.translated(pending.__aenter__())
-        return Response(reply, self)
+        reply = Response(await self.translated(self._sent(request, attempt)), self)
+        if 200 <= reply.status_code < 300:
+            return reply
+        raise await self._refusal(reply)
 
     async def aclose(self) -> None:
         """Closes the connections of the running event loop."""
         with self._lock:
-            opened = self._clients.pop(asyncio.get_running_loop(), None)
+            _, opened = self._lines.pop(asyncio.get_running_loop(), (None, None))
         if opened is not None:
             await opened.aclose()
 
-    async def _client(self) -> "openai.AsyncOpenAI":
-        """The SDK's client for the running loop, for its connections cannot move to another."""
+    async def _sent(self, request: Request, attempt: int) -> Any:
+        line = await self._line()
+        headers = line.headers | {"x-stainless-retry-count": str(attempt - 1)}
+        if self._credential.is_token:
+            headers["Authorization"] = f"Bearer {await self._credential.token()}"
+        message = line.http.build_request(
+            "POST", self._address(line, request), headers=headers, content=request.content
+        )
+        return await line.http.send(message, stream=True)
+
+    def _address(self, line: _Line, request: Request) -> Any:
+        """The URL of the request: on Azure's older routes the deployment stands in the path."""
+        path = PATHS[request.surface]
+        if self._routed and request.surface in _ON_DEPLOYMENTS:
+            path = f"deployments/{quote(request.model, safe='')}/{path}"
+        url = line.urls.get(path)
+        if url is None:
+            version = f"?api-version={quote(str(self._settings.api_version))}" if self._routed else ""  # type: ignore[union-attr] # only Azure's are
+            url = line.urls[path] = self._url(f"{str(line.sdk.base_url).rstrip('/')}/{path}{version}")
+        return url
+
+    async def _line(self) -> _Line:
+        """What sends on the running loop, for its connections cannot move to another."""
         loop = asyncio.get_running_loop()
+        known = self._lines.get(loop)
+        if known is not None:
+            return known[0]
+        line = self._built()
+        opened = _opened(line.sdk)
+        await anext(opened)
         with self._lock:
-            self._clients = {known: opened for known, opened in self._clients.items() if not known.is_closed()}
-            opened = self._clients.get(loop)
-            if opened is None:
-                opened = self._clients[loop] = _opened(self._build())
-        return await anext(opened)
+            self._lines = {known: line for known, line in self._lines.items() if not known.is_closed()}
+            self._lines[loop] = line, opened
+        return line
 
     def _check_address(self, library: Any) -> None:
         """Has the HTTP library read the address as it will when it sends; it refuses more than `config` knows of."""
@@ -88,29 +129,41 @@ class Transport:
         except (library.InvalidURL, ValueError) as error:
             raise ConfigError(f"{self._settings.address!r} is no address that can be called: {error}") from None
 
-    def _build(self) -> "openai.AsyncOpenAI":
+    def _built(self) -> _Line:
+        http = self._http_client()
+        sdk = self._sdk_client(http)
+        headers = {name: value for name, value in sdk.default_headers.items() if isinstance(value, str)}
+        if not self._credential.is_token:
+            name, value = ("api-key", "{}") if self._routed else ("Authorization", "Bearer {}")
+            headers[name] = value.format(self._credential.key)
+        return _Line(sdk, http, headers)
+
+    def _sdk_client(self, http: Any) -> "openai.AsyncOpenAI":
         settings = self._settings
-        options: dict[str, Any] = {
-            "api_key": settings.api_key.get_secret_value(),
-            "max_retries": 0,
-            "timeout": self._openai.Timeout(None, connect=CONNECT_S),
-            "http_client": self._http_client(),
-        }
+        secret: Any = self._credential.token if self._credential.is_token else self._credential.key
+        options: dict[str, Any] = {"max_retries": 0, "http_client": http}
         if isinstance(settings, OpenAISettings):
             return self._openai.AsyncOpenAI(
-                base_url=settings.base_url, organization=settings.organization, project=settings.project, **options
+                api_key=secret,
+                base_url=settings.base_url,
+                organization=settings.organization,
+                project=settings.project,
+                **options,
             )
-        if settings.api_version is None:
-            return self._openai.AsyncOpenAI(base_url=f"{settings.endpoint}/openai/v1/", **options)
+        if not self._routed:
+            return self._openai.AsyncOpenAI(api_key=secret, base_url=f"{settings.endpoint}/openai/v1/", **options)
+        named = {"azure_ad_token_provider": secret} if self._credential.is_token else {"api_key": secret}
         return self._openai.AsyncAzureOpenAI(
-            azure_endpoint=settings.endpoint, api_version=settings.api_version, azure_ad_token=None, **options
+            azure_endpoint=settings.endpoint, api_version=settings.api_version, **named, **options
         )
 
     def _http_client(self) -> Any:
         """Built of what the environment says of proxies and certificates, all of which it reads here."""
         try:
             # a redirect would be a second request, and could carry the key to another host
-            return self._openai.DefaultAsyncHttpxClient(follow_redirects=False)
+            return self._openai.DefaultAsyncHttpxClient(
+                follow_redirects=False, timeout=self._openai.Timeout(None, connect=CONNECT_S)
+            )
         except Exception as error:  # noqa: BLE001 - whatever a wrong variable raises, ssl and proxies know many ways
             reason, names = _named(error), _CERTIFICATES if isinstance(error, OSError) else _PROXIES
         raise ConfigError(f"The environment variables {_set(names)} do not allow any connection: {reason}")
@@ -122,32 +175,37 @@ class Transport:
         except Exception as error:  # noqa: BLE001 - none of theirs may reach the caller: they hold the key
             caught = error
         # from here on, and not above: an error raised while handling another keeps it, with the request and its headers
-        failure = self._ours(caught)
+        failure = self.ours(caught)
         del caught  # a traceback may show the variables of every frame
         raise self.cleaned(failure)
 
-    def _ours(self, error: Exception) -> LLMError:
+    def ours(self, error: Exception) -> LLMError:
+        """What an error of the SDK or its HTTP library is to us; what a recorder says in its stead is passed on."""
         if isinstance(error, LLMError):
             return error
-        if isinstance(error, self._openai.APIStatusError):
-            return self._refused(error)
-        if isinstance(error, self._network_errors):
-            return self._broken(error.__cause__ or error)
-        return LLMError(f"The request to {self._host} ended in an unknown way: {_named(error)}")
+        if not isinstance(error, self._network_errors):
+            return LLMError(f"The request to {self._host} ended in an unknown way: {_named(error)}")
+        reason = error.__cause__ or error
+        return reason if isinstance(reason, LLMError) else self._broken(error)
 
-    def _refused(self, error: "openai.APIStatusError") -> LLMError:
-        headers = error.response.headers
-        facts = {"status_code": error.status_code, **_facts(headers, status_code=error.status_code)}
-        if 300 <= error.status_code < 400:
+    def _broken(self, error: BaseException) -> ConnectionFailed:
+        return ConnectionFailed(f"The connection to {self._host} failed: {_named(error)}")
+
+    async def _refusal(self, reply: "Response") -> LLMError:
+        """The error that a reply tells; its text stays in here, and out of the traceback."""
+        try:
+            text = (await reply.read()).decode("utf-8", "replace")
+        finally:
+            await reply.close()
+        return self.cleaned(self._refused(reply, text))
+
+    def _refused(self, reply: "Response", text: str) -> LLMError:
+        headers, status = reply.headers, reply.status_code
+        facts = {"status_code": status, **_facts(headers, status_code=status)}
+        if 300 <= status < 400:
             location = excerpt(without_secrets(self.hidden(headers.get("location", "nowhere"))))
             return NotFound(f"The API redirects to {location}: set base_url (or endpoint) to that", **facts)
-        return from_api(error_object(self.hidden(error.response.text)), **facts)
-
-    def _broken(self, error: BaseException) -> LLMError:
-        """A connection that failed; what a recorder says in its stead is passed on as it is."""
-        if isinstance(error, LLMError):
-            return error
-        return ConnectionFailed(f"The connection to {self._host} failed: {_named(error)}")
+        return from_api(error_object(text, hide=self.hidden), **facts)
 
     def cleaned(self, error: LLMError) -> LLMError:
         """The error alone: without the key, which some servers repeat, and without what could lead to it.
@@ -156,19 +214,18 @@ class Transport:
         """
         error.__cause__ = error.__context__ = error.__traceback__ = None
         error.args = (self.hidden(error.message),)
-        for name in ("code", "type", "param", "request_id"):
-            fact = getattr(error, name)
-            setattr(error, name, fact and self.hidden(fact))
+        for name, fact in vars(error).items():
+            if isinstance(fact, str):
+                setattr(error, name, self.hidden(fact))
         return error
 
     def hidden(self, text: str) -> str:
         """`text` with *** for the key. It comes before any cut, for a part of the key is no longer found."""
-        key = self._settings.api_key.get_secret_value()
-        return text.replace(key, "***") if len(key) >= _SHORTEST_KEY else text
+        return self._credential.hidden(text)
 
-    def hidden_bytes(self, data: bytes) -> bytes:
-        """The same of a body that is not known to be text."""
-        return self.hidden(data.decode("latin-1")).encode("latin-1")
+    def hidden_in_answers(self, text: str) -> str:
+        """The same of what the model said, but for a key that is a word: such are placeholders."""
+        return text if self._credential.key.isalpha() else self.hidden(text)
 
     @property
     def _host(self) -> str:
@@ -184,49 +241,55 @@ class Response:
         self._reply = reply
         self._transport = transport
         self._chunks: AsyncIterator[bytes] | None = None
+        self.headers: Mapping[str, str] = reply.headers
         self.status_code: int = reply.status_code
         request_id = _request_id(reply.headers)
         self.request_id = request_id and transport.hidden(request_id)
-        self.content_type = str(reply.headers.get("content-type", "")).partition(";")[0].strip().lower()
+        self.content_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     def spoilt(self, error: LLMError) -> LLMError:
         """The error that this reply turned out to hold, with what is known of the reply."""
         error.request_id = self.request_id
-        if not isinstance(error, ConnectionFailed | DeadlineExceeded):
+        if not isinstance(error, ConnectionFailed | TimedOut):
             error.status_code = self.status_code
         return self._transport.cleaned(error)
 
     async def read(self) -> bytes:
         """The whole body."""
-        return bytes(await self._transport.translated(self._reply.read()))
+        return bytes(await self._transport.translated(self._reply.aread()))
 
-    async def read_some(self) -> bytes | None:
-        """The next bytes of the body, as they arrive; None at its end."""
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body as it arrives; once begun, it goes on where it was left."""
         if self._chunks is None:
-            self._chunks = aiter(self._reply.iter_bytes())
-        data: bytes | None = await self._transport.translated(anext(self._chunks, None))
-        return data
+            self._chunks = aiter(self._reply.aiter_bytes())
+        failure: LLMError | None = None
+        try:
+            async for data in self._chunks:
+                yield data
+        except Exception as error:  # noqa: BLE001 - as in `translated`, but at no cost for each piece
+            failure = self._transport.ours(error)
+        if failure is not None:
+            raise self._transport.cleaned(failure)
 
     async def close(self, *, drain: bool = False) -> None:
         """Gives the connection back; `drain` waits an instant for the body's end, so that it can be used again."""
         try:
-            if drain:
+            if drain and self._chunks is not None:
                 async with asyncio.timeout(_DRAIN_S):
-                    while await self.read_some() is not None:
+                    async for _ in self._chunks:
                         pass
-        except (TimeoutError, LLMError):
-            pass  # then the connection is closed instead
+        except Exception:  # noqa: BLE001, S110 - then the connection is closed instead
+            pass
         try:
-            await self._transport.translated(self._reply.close())
+            await self._transport.translated(self._reply.aclose())
         except LLMError:
             pass  # what was asked for has been read, or has failed already
 
 
-async def _opened(client: "openai.AsyncOpenAI") -> AsyncGenerator["openai.AsyncOpenAI", None]:
-    """Lends `client` again and again. An event loop closes its generators when it ends, or when they are forgotten."""
+async def _opened(client: "openai.AsyncOpenAI") -> AsyncGenerator[None, None]:
+    """Keeps `client` open. An event loop closes its generators when it ends, or when they are forgotten."""
     try:
-        while True:
-            yield client
+        yield
     finally:
         await client.close()
 

@@ -38,9 +38,11 @@ from typing import Any, ClassVar
 class Attempt:
     """One HTTP request of a call, and how it ended; `error` names the error class, None after a success.
 
-    `wait_s` is the pause before this request, `duration_s` the time from sending it to its end.
+    `model` is the model or deployment that was asked, `wait_s` the pause before this request, `duration_s` the time
+    from sending it to its end.
     """
 
+    model: str = ""
     status_code: int | None = None
     error: str | None = None
     code: str | None = None
@@ -179,7 +181,7 @@ class DeadlineExceeded(TimedOut):
 
 
 class FirstTokenTimeout(TimedOut):
-    """The stream brought no content within `first_token_s`; another attempt may find a server with less to do."""
+    """The stream brought no content within `first_token_s` of its request."""
 
     clock = "first token"
 
@@ -278,7 +280,19 @@ def from_api(error: object, *, status_code: int | None = None, **facts: Any) -> 
     message = fields.get("message")
     text = message if isinstance(message, str) and message else f"The API answered {excerpt(error)}"
     found = classify(status_code=status_code, code=code, type=kind)
+    if found is ContentFiltered:
+        facts["filters"] = _filters(inner if isinstance(inner, Mapping) else fields)
     return found(text, status_code=status_code, code=code, type=kind, param=param, **facts)
+
+
+def _filters(told: Mapping[str, Any]) -> dict[str, str]:
+    """The categories that refused, with their severities, as Azure tells them."""
+    results = told.get("content_filter_result") or told.get("content_filter_results")
+    found: dict[str, str] = {}
+    for category, result in results.items() if isinstance(results, Mapping) else ():
+        if isinstance(result, Mapping) and result.get("filtered"):
+            found[str(category)] = str(result.get("severity") or "detected")
+    return found
 
 
 def excerpt(value: object, *, limit: int = 200) -> str:

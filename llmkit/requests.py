@@ -3,32 +3,48 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any
 
-from llmkit.errors import InvalidRequest, excerpt
+from llmkit.errors import ContextOverflow, InvalidRequest, excerpt
 from llmkit.messages import Message, conversation
+from llmkit.models import ModelSpec, Surface, problems
+from llmkit.tokens import count_tokens
 
-Surface = Literal["chat", "embeddings"]
 Texts = str | Iterable[str] | Iterable[int] | Iterable[Iterable[int]]
 
 _ELSEWHERE = {
     "stream": "call client.stream(...) for events, client.chat(...) for the whole",
-    "input": "texts is the first argument",
+    "input": "it is the first argument",
+    "messages": "it is the first argument",
+    "prompt": "it is the first argument",
     "timeout": "deadline_s=… bounds a call with all its requests",
     "max_retries": "max_attempts=… is the number of requests, the first included",
     "extra_body": "what the API knows, and llmkit does not, is a keyword argument like any other",
     "extra_headers": "a call has no headers of its own",
     "extra_query": "a call has no query of its own",
 }
+_ROOMS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_canonical = json.JSONEncoder(sort_keys=True, allow_nan=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One API request: its surface, and the body as the API documents it."""
+    """One API request: its surface, the body as the API documents it, and `content`, the same as JSON.
+
+    The JSON is byte for byte what the SDK would send. Raises InvalidRequest for what JSON or UTF-8 cannot carry.
+    """
 
     surface: Surface
     body: Mapping[str, Any]
+    content: bytes = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "content", _encode(self.body).encode())
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InvalidRequest(f"The request cannot be sent as JSON: {error}") from None
 
     @property
     def model(self) -> str:
@@ -41,10 +57,23 @@ class Request:
         return bool(self.body.get("stream"))
 
     @property
+    def choices(self) -> int:
+        """How many replies it asks for."""
+        n = self.body.get("n")
+        return n if isinstance(n, int) else 1
+
+    @property
     def fingerprint(self) -> str:
         """A SHA-256 of what is asked, the same for any order of keys."""
-        canonical = json.dumps([self.surface, self.body], sort_keys=True, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        return hashlib.sha256(_canonical([self.surface, self.body]).encode()).hexdigest()
+
+    def to(self, model: str) -> "Request":
+        """The same for another model."""
+        return Request(self.surface, {**self.body, "model": model})
+
+    def with_messages(self, messages: Iterable[Message]) -> "Request":
+        """The same with another conversation."""
+        return Request(self.surface, {**self.body, "messages": conversation(messages)})
 
 
 def chat_request(
@@ -52,17 +81,27 @@ def chat_request(
 ) -> Request:
     """A chat completion; a plain string is one user message.
 
-    A stream asks for its usage, unless `stream_options` says otherwise. Raises InvalidRequest for messages that are
-    none, for parameters that are the client's own, and for what JSON cannot say.
+    A stream asks for its usage, unless `stream_options` says otherwise; None there leaves the option out, for servers
+    that refuse it. Raises InvalidRequest for messages that are none, for parameters that are the client's own, and for
+    what JSON cannot say.
     """
     found = conversation(messages)
     if not found:
         raise InvalidRequest("There are no messages: give a string, or a list of {'role': …, 'content': …}")
-    body: dict[str, Any] = {"model": model, "messages": found, **parameters}
+    body: dict[str, Any] = {"messages": found, "model": model}
     if stream:
-        _check_one_choice(parameters.get("n"))
-        body = {"stream_options": {"include_usage": True}} | body | {"stream": True}
-    return Request("chat", _checked(body, parameters))
+        parameters = {"stream_options": {"include_usage": True}, **parameters}
+        if parameters["stream_options"] is None:
+            parameters = {name: value for name, value in parameters.items() if name != "stream_options"}
+        return _checked("chat", body, parameters, stream=True)
+    return _checked("chat", body, parameters)
+
+
+def completion_request(prompt: Texts, *, model: str, parameters: Mapping[str, Any]) -> Request:
+    """A completion of the older kind: the text goes on where `prompt` ends, which may also be a list of token ids."""
+    if not isinstance(prompt, str):
+        prompt = _inputs(prompt, "complete", "prompt")
+    return _checked("completions", {"model": model, "prompt": prompt}, parameters)
 
 
 def embedding_request(texts: Texts, *, model: str, parameters: Mapping[str, Any]) -> Request:
@@ -71,8 +110,19 @@ def embedding_request(texts: Texts, *, model: str, parameters: Mapping[str, Any]
     They are asked for in base64, which is a fifth of the bytes of decimal numbers. Raises InvalidRequest for anything
     else, since what the API makes of it would be billed.
     """
-    body = {"encoding_format": "base64", "model": model, "input": _inputs(texts), **parameters}
-    return Request("embeddings", _checked(body, parameters))
+    body = {"input": _inputs(texts, "embed", "texts"), "model": model}
+    return _checked("embeddings", body, {"encoding_format": "base64", **parameters})
+
+
+def response_request(
+    question: str | Iterable[Message], *, model: str, stream: bool = False, parameters: Mapping[str, Any]
+) -> Request:
+    """A response of the Responses API: to a text, or to a list of its items, of which messages are one kind."""
+    items = question if isinstance(question, str) else _items(question)
+    if not items and "prompt" not in parameters:
+        raise InvalidRequest("There is no question: give a string, or a list of {'role': …, 'content': …}")
+    body = ({"input": items} if items else {}) | {"model": model}
+    return _checked("responses", body, parameters, **({"stream": True} if stream else {}))
 
 
 def text_count(request: Request) -> int:
@@ -81,21 +131,72 @@ def text_count(request: Request) -> int:
     return 1 if isinstance(inputs[0], int) else len(inputs)
 
 
-def _inputs(texts: object) -> list[Any]:
+def check(request: Request, spec: ModelSpec) -> Request:
+    """The request itself, if the model takes it.
+
+    Raises InvalidRequest for parameters that the API would refuse, and ContextOverflow for a conversation that is
+    longer than the model's window even where the count is as wrong as it can be.
+    """
+    found = problems(spec, request.body, surface=request.surface)
+    if found:
+        more = f" (and {len(found) - 1} more: {'; '.join(map(str, found[1:]))})" if len(found) > 1 else ""
+        raise InvalidRequest(f"{found[0]}{more}", param=found[0].parameter)
+    if request.surface == "chat":
+        _check_window(request, spec)
+    return request
+
+
+def tokens_of(request: Request, spec: ModelSpec) -> int:
+    """What the request may cost, estimated for a limit of tokens a minute: its own, and the room for an answer."""
+    body = request.body
+    room = next((body[name] for name in _ROOMS if isinstance(body.get(name), int)), 0)
+    if request.surface != "chat":
+        return len(request.content) // 4 + int(room)
+    try:
+        return count_tokens(body["messages"], model=spec.name, tools=body.get("tools")).tokens + int(room)
+    except InvalidRequest:
+        return len(request.content) // 4 + int(room)
+
+
+def _check_window(request: Request, spec: ModelSpec) -> None:
+    window = spec.max_input or spec.context_window
+    if window is None or len(request.content) <= window:  # no token is shorter than a byte: it need not be counted
+        return
+    extras = {name: request.body.get(name) for name in ("tools", "tool_choice", "response_format")}
+    try:
+        count = count_tokens(request.body["messages"], model=spec.name, **extras)
+    except InvalidRequest:
+        return  # the API may know parts that the counter does not
+    if count.tokens - count.margin > window:
+        raise ContextOverflow(
+            f"The messages have {count.tokens:,} tokens (give or take {count.margin}), and {spec.name} takes "
+            f"{window:,}: shorten them, or take a model with a larger window",
+            param="messages",
+        )
+
+
+def _inputs(texts: object, call: str, argument: str) -> list[Any]:
     if isinstance(texts, str):
         return [texts]
     if not isinstance(texts, Iterable) or isinstance(texts, bytes | bytearray | Mapping):
-        raise InvalidRequest(f"embed() was given {excerpt(texts)}: it takes a text or a list of texts")
+        raise InvalidRequest(f"{call}() was given {excerpt(texts)}: it takes a text or a list of texts")
     inputs: list[object] = [text if isinstance(text, str | int | bytes) else _tokens(text) for text in texts]
     if not inputs:
-        raise InvalidRequest("There is nothing to embed: embed() needs a text or a non-empty list of texts")
+        raise InvalidRequest(f"There is nothing to {call}: {call}() needs a text or a non-empty list of texts")
     kind = type(inputs[0])
     for index, text in enumerate(inputs):
         if type(text) is not kind or not _is_text(text):
             raise InvalidRequest(
-                f"texts[{index}] is {excerpt(text)}: embed() takes texts, or token ids, or lists of token ids"
+                f"{argument}[{index}] is {excerpt(text)}: {call}() takes texts, or token ids, or lists of token ids"
             )
     return inputs
+
+
+def _items(question: object) -> list[Any]:
+    """Items of the Responses API: messages are checked, all others go as they are."""
+    if not isinstance(question, list | tuple):
+        return list(conversation(question))  # type: ignore[arg-type] # it refuses what is no list of messages
+    return [item if isinstance(item, Mapping) and "role" not in item else conversation([item])[0] for item in question]
 
 
 def _tokens(text: object) -> object:
@@ -107,18 +208,10 @@ def _is_text(text: object) -> bool:
     return isinstance(text, str) or (bool(tokens) and all(type(token) is int and token >= 0 for token in tokens))
 
 
-def _check_one_choice(n: object) -> None:
-    if isinstance(n, int) and n > 1:
-        raise InvalidRequest(f"n = {n}: a stream carries one reply, since its events do not tell whose they are")
-
-
-def _checked(body: dict[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The body, if every parameter goes into one, and JSON and UTF-8 can carry it."""
+def _checked(surface: Surface, body: dict[str, Any], parameters: Mapping[str, Any], **more: Any) -> Request:
+    """The request, if every parameter goes into its body; they follow each other as the SDK sorts them."""
     for name in parameters:
-        if name in _ELSEWHERE:
+        if name in _ELSEWHERE and name not in more:
             raise InvalidRequest(f"{name} is not a parameter here: {_ELSEWHERE[name]}")
-    try:
-        json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidRequest(f"The request cannot be sent as JSON: {error}") from None
-    return body
+    rest = {**parameters, **more}
+    return Request(surface, body | {name: rest[name] for name in sorted(rest)})

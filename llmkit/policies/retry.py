@@ -19,17 +19,17 @@ from email.utils import parsedate_to_datetime
 from llmkit.errors import (
     ConfigError,
     ConnectionFailed,
-    DeadlineExceeded,
     LLMError,
     MalformedResponse,
     QuotaExceeded,
     RateLimited,
     ServerError,
     StreamTruncated,
+    TimedOut,
 )
 
 TRANSIENT = (RateLimited, ServerError, ConnectionFailed, MalformedResponse, StreamTruncated)
-FINAL = (QuotaExceeded, DeadlineExceeded, ConfigError)
+FINAL = (QuotaExceeded, TimedOut, ConfigError)
 
 MOST_ATTEMPTS = 100
 
@@ -44,18 +44,24 @@ class Limits:
 
     Between them it waits `first_wait_s`, then twice as long each time, up to `longest_wait_s`. Raises ConfigError for
     limits that are none.
+
+    Of a stream, `first_token_s` bounds the time from a request to the first content, `idle_s` the time without content
+    while its reader waits, also for the first where `first_token_s` is not set. Comments, roles and empty texts that
+    keep a connection alive are no content.
     """
 
     deadline_s: float = 120.0
     max_attempts: int = 4
+    first_token_s: float | None = None
+    idle_s: float | None = None
     first_wait_s: float = 0.5
     longest_wait_s: float = 8.0
 
     def __post_init__(self) -> None:
-        if not (_is_number(self.deadline_s) and 0 < self.deadline_s < math.inf):
-            raise ConfigError(
-                f"deadline_s = {self.deadline_s!r} is not valid: it has to be seconds above 0, for example 30"
-            )
+        for name in ("deadline_s", "first_token_s", "idle_s"):
+            value = getattr(self, name)
+            if (value is not None or name == "deadline_s") and not _is_time(value):
+                raise ConfigError(f"{name} = {value!r} is not valid: it has to be seconds above 0, for example 30")
         if type(self.max_attempts) is not int or not 1 <= self.max_attempts <= MOST_ATTEMPTS:
             raise ConfigError(
                 f"max_attempts = {self.max_attempts!r} is not valid: it has to be a number of requests from 1 to "
@@ -159,8 +165,8 @@ def _number(text: str | None) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _is_time(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
 
 def _until(date: str | None, *, now: datetime) -> float | None:

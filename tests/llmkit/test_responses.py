@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from llmkit import Completion, Embedding, LLMError, MalformedResponse
 from llmkit.responses import completion, embedding, parse_json
-from llmkit.streaming import StreamReader
+from llmkit.streaming import ChatReader
 
 NAMES = [
     *(
@@ -82,7 +82,7 @@ def test_any_json_is_embeddings_or_a_typed_error(body: Any) -> None:
 
 @given(st.lists(CHAT, max_size=4))
 def test_any_frames_are_a_completion_or_a_typed_error(bodies: list[Any]) -> None:
-    reader = StreamReader()
+    reader = ChatReader()
     try:
         for body in bodies:
             reader.feed(f"data: {json.dumps(body)}\n\n".encode())

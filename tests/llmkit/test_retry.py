@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmkit import errors
-from llmkit._flow import Call, Send, Wait, life
+from llmkit._flow import Call, Send, Step, Wait, life
 from llmkit.errors import LLMError
 from llmkit.policies.retry import (
     Limits,
@@ -204,15 +204,15 @@ def lived(script: list[tuple[float, LLMError | None]], limits: Limits) -> tuple[
     """A call whose requests take and bring what `script` says: how it ends, its requests, and the time it took."""
     clock, sent = Clock(), 0
     call = Call(limits, clock=clock, dice=lambda: 0.5)
-    steps: Generator[Send | Wait, str | None, str] = life(call)
+    steps: Generator[Step, Any, str] = life(call)
     step = next(steps)
     try:
         while True:
             if isinstance(step, Wait):
                 clock.now += step.seconds
-                step = steps.send(None)
+            if not isinstance(step, Send):
+                step = steps.send(True)  # leave to send, and to retry
                 continue
-            assert isinstance(step, Send)
             duration_s, outcome = script[min(sent, len(script) - 1)]
             sent += 1
             clock.now += min(duration_s, step.timeout_s)

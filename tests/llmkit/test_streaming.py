@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmkit import LLMError, MalformedResponse, StreamTruncated
-from llmkit.streaming import Frame, FrameDecoder, StreamReader
+from llmkit.streaming import ChatReader, Frame, FrameDecoder
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n"))
 
@@ -56,9 +56,9 @@ def chunk(text: str | None = None, finish: str | None = None) -> bytes:
     return f"data: {json.dumps({'choices': [choice]}, ensure_ascii=False)}\n\n".encode()
 
 
-def read(pieces: list[bytes]) -> tuple[str, StreamReader, LLMError | None]:
+def read(pieces: list[bytes]) -> tuple[str, ChatReader, LLMError | None]:
     """The text of all events, the reader, and the error that came after them."""
-    reader, handed_out = StreamReader(), ""
+    reader, handed_out = ChatReader(), ""
     try:
         for piece in pieces:
             handed_out += "".join(event.text for event in reader.feed(piece))

@@ -1,0 +1,113 @@
+"""What bounds calls together, asked before each request: circuit breaker, rate limit and retry budget.
+
+The rules are in `llmkit.policies`, their states in a store that calls, and processes, share.
+"""
+
+import asyncio
+import random
+from dataclasses import dataclass, field
+from functools import partial
+
+from llmkit._flow import Call
+from llmkit.errors import CircuitOpen, LLMError, RateLimited
+from llmkit.policies import budget, circuit_breaker, rate_limit
+from llmkit.policies.budget import RetryBudget, retry_cost
+from llmkit.policies.circuit_breaker import CircuitBreaker, Shut, Ticket, outcome_of
+from llmkit.policies.rate_limit import Full, Place, RateLimit
+from llmkit.responses import Usage
+from llmkit.stores import StateStore
+
+
+@dataclass(slots=True)
+class Leave:
+    """Leave to send one request: the breaker's ticket and the place in the line of the rate limit."""
+
+    model: str
+    ticket: Ticket | None = None
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """The gate of one client; `endpoint` tells its deployments from those of others in the same store."""
+
+    states: StateStore
+    endpoint: str
+    breaker: CircuitBreaker | None = None
+    limit: RateLimit | None = None
+    budget: RetryBudget | None = None
+    _keys: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    async def enter(self, call: Call) -> Leave:
+        """Leave to send, after the wait that the rate limit asks for.
+
+        Raises CircuitOpen while the breaker of the model is open, RateLimited where the wait would exceed the deadline.
+        """
+        leave = Leave(call.model)
+        if self.breaker is not None:
+            leave.ticket = await self._admitted(self.breaker, call)
+        if self.limit is not None:
+            try:
+                leave.place = await self._placed(self.limit, call)
+            except BaseException as error:
+                await self.leave(leave, error)
+                raise
+        return leave
+
+    async def leave(self, leave: Leave, error: BaseException | None) -> None:
+        """The request has ended, with this error or an answer."""
+        if self.breaker is not None and leave.ticket is not None:
+            rule = partial(self.breaker.record, ticket=leave.ticket, outcome=outcome_of(error))
+            await self.states.update(self._key("breaker", leave.model), rule, ttl_s=circuit_breaker.TTL_S)
+        if self.budget is not None and error is None:
+            await self.states.update(self._key("budget", ""), self.budget.succeeded, ttl_s=budget.TTL_S)
+
+    async def billed(self, leave: Leave | None, bill: Usage | None) -> None:
+        """The bill has come: the rate limit gives back what was estimated too high, or takes what was too low."""
+        if self.limit is not None and leave is not None and leave.place is not None and bill is not None:
+            rule = partial(self.limit.settle, place=leave.place, tokens=bill.total_tokens)
+            await self.states.update(self._key("limit", leave.model), rule, ttl_s=rate_limit.TTL_S)
+
+    async def spend(self, failure: LLMError) -> bool:
+        """Whether a retry may be made; the budget of all calls pays for it."""
+        if self.budget is None:
+            return True
+        rule = partial(self.budget.spend, cost=retry_cost(failure))
+        return await self.states.update(self._key("budget", ""), rule, ttl_s=budget.TTL_S)
+
+    async def _admitted(self, breaker: CircuitBreaker, call: Call) -> Ticket:
+        rule = partial(breaker.admit, token=f"{random.getrandbits(64):x}", lease_s=call.remaining_s)
+        found = await self.states.update(self._key("breaker", call.model), rule, ttl_s=circuit_breaker.TTL_S)
+        if isinstance(found, Shut):
+            why = "it is tried by one call just now" if found.probing else "it has failed too often"
+            raise CircuitOpen(
+                f"Nothing was sent to {call.model!r}, for {why}; it is asked again in {found.retry_in_s:.3g} s",
+                retry_after_s=found.retry_in_s,
+            )
+        return found
+
+    async def _placed(self, limit: RateLimit, call: Call) -> Place:
+        key = self._key("limit", call.model)
+        rule = partial(limit.reserve, tokens=call.tokens, longest_wait_s=call.remaining_s)
+        found = await self.states.update(key, rule, ttl_s=rate_limit.TTL_S)
+        if isinstance(found, Full):
+            budget_of = f"{found.by} = {getattr(limit, found.by)}"
+            raise RateLimited(
+                f"Nothing was sent, for {budget_of} leaves no room: the next is in {found.wait_s:.3g} s, and "
+                f"{call.remaining_s:.3g} s are left of the deadline",
+                retry_after_s=found.wait_s,
+            )
+        try:
+            if found.wait_s > 0:
+                call.tell("waits", found.wait_s)
+                await asyncio.sleep(found.wait_s)
+        except BaseException:
+            await self.states.update(key, partial(limit.release, place=found), ttl_s=rate_limit.TTL_S)
+            raise
+        return found
+
+    def _key(self, kind: str, model: str) -> str:
+        known = self._keys.get((kind, model))
+        if known is None:
+            known = self._keys[kind, model] = f"{kind}:{self.endpoint}|{model}"
+        return known

@@ -1,0 +1,52 @@
+"""What a single call may set for itself."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+from llmkit.errors import InvalidRequest
+from llmkit.policies.retry import Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallOptions:
+    """How a call is made; what is None is as the client has it.
+
+    `deadline_s` bounds the call with all its requests and the pauses between them, `max_attempts` its requests to one
+    model, `first_token_s` and `idle_s` the silence of a stream (`llmkit.policies.retry.Limits`). `cache` False neither
+    looks nor keeps, True keeps sampled answers too. `fallback` is what answers where the call fails: a model, several
+    in order, or an `llmkit.policies.fallback.Fallback`. `parse` makes `reply.parsed` of a reply
+    (`llmkit.parsers`); what it refuses is asked for again, at most `reasks` times.
+    """
+
+    deadline_s: float | None = None
+    first_token_s: float | None = None
+    idle_s: float | None = None
+    max_attempts: int | None = None
+    cache: bool | None = None
+    fallback: Any = None
+    parse: Callable[..., Any] | None = None
+    reasks: int | None = None
+
+    def over(self, base: Self) -> Self:
+        """These, and those of `base` where these are None."""
+        return replace(base, **{name: value for name in _NAMES if (value := getattr(self, name)) is not None})
+
+    def limits(self) -> Limits:
+        """The limits of the call; raises ConfigError for such as are none."""
+        given = {name: getattr(self, name) for name in _LIMITS}
+        return Limits(**{name: value for name, value in given.items() if value is not None})
+
+
+_NAMES = frozenset(field.name for field in fields(CallOptions))
+_LIMITS = ("deadline_s", "first_token_s", "idle_s", "max_attempts")
+
+
+def split(keywords: Mapping[str, Any]) -> tuple[CallOptions | None, dict[str, Any]]:
+    """The options among the keywords of a call, None if there are none; and the others, which are the API's."""
+    if _NAMES.isdisjoint(keywords):
+        return None, dict(keywords)
+    if "parse" in keywords and not callable(keywords["parse"]):
+        raise InvalidRequest(f"parse = {keywords['parse']!r}: it has to be a parser, such as llmkit.parsers.Json()")
+    ours = {name: value for name, value in keywords.items() if name in _NAMES}
+    return CallOptions(**ours), {name: value for name, value in keywords.items() if name not in _NAMES}
