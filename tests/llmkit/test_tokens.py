@@ -1,4 +1,4 @@
-"""Token counts: offline, exact for text, honest about the rest."""
+"""Token counts: offline, exact for text, honest about the rest. Rows 2.T2 and 2.T5."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import time
 import zlib
 from importlib.util import find_spec
 from pathlib import Path
@@ -154,6 +155,19 @@ def test_the_text_of_a_special_token_is_plain_text(text: str) -> None:
 @pytest.mark.parametrize("blank", [" ", "\t", "\u3000"])
 def test_a_million_blanks_do_not_overflow_the_tokenizer(blank: str) -> None:
     assert 0 < count_text(blank * 1_100_000, model="gpt-4o") < 1_100_000
+
+
+@pytest.mark.parametrize("letter", ["a", "^", "\n", "1"])
+def test_counting_is_linear_in_text_that_is_hard_to_tokenize(letter: str) -> None:
+    """Row 2.T5: old tokenizers took 100 times as long for ten times the text, and minutes for a megabyte."""
+
+    def taken(letters: int) -> float:
+        start = time.process_time()
+        count_text(letter * letters, model="gpt-4o")
+        return time.process_time() - start
+
+    taken(10)
+    assert taken(1_000_000) < 40 * max(min(taken(100_000 + extra) for extra in range(3)), 0.005)
 
 
 def test_half_a_surrogate_pair_is_counted() -> None:

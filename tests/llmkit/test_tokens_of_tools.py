@@ -35,6 +35,13 @@ def call(name: str, arguments: str, call_id: str) -> dict[str, Any]:
         ),
         ("gpt-4o-mini", None, "What's the weather in Paris?", {**WEATHER, "description": ""}, 43),
         (
+            "gpt-5-mini",
+            None,
+            "Call the get_fruit_image tool. What fruit is shown in the image? Just name the fruit.",
+            {"name": "get_fruit_image", "description": "", "parameters": {"type": "object", "properties": {}}},
+            134,
+        ),
+        (
             "gpt-4o-mini",
             "A streaming agent with tools",  # ends without a stop: the blank line after it is a token of its own
             "What is 6 times 7?",
@@ -101,6 +108,18 @@ def test_instructions_and_a_schema_join_in_one_message() -> None:
     )
 
 
+def test_words_that_the_model_is_not_told_cost_nothing_in_a_schema_for_the_answer() -> None:
+    """A property may be called like one of them, and is told."""
+    told = {"type": "object", "properties": {"required": {"type": "string"}}}
+    untold = {**told, "required": ["required"], "additionalProperties": False, "$schema": "https://x"}
+    bare = {**told, "properties": {}}
+    costs = [
+        count_tokens("Hi", model="gpt-4o", response_format={"type": "json_schema", "json_schema": {"schema": each}})
+        for each in (told, untold, bare)
+    ]
+    assert costs[0] == costs[1] > costs[2]
+
+
 def test_a_schema_that_refers_to_itself_ends() -> None:
     node: dict[str, Any] = {
         "type": "object",
@@ -154,6 +173,7 @@ def test_a_picture_costs_by_its_size_in_any_format(kind: str) -> None:
         ("gpt-5", 512, 512, "high", 210),
         ("gpt-5-nano", 128, 128, "auto", 25),
         ("gpt-4.1-nano", 128, 128, "auto", 41),
+        ("gpt-4.1-mini", 1800, 2400, "auto", 2354),  # made smaller to 33 by 44 patches
     ],
 )
 def test_a_picture_costs_by_model_and_detail(model: str, width: int, height: int, detail: str, billed: int) -> None:
