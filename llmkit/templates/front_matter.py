@@ -121,7 +121,8 @@ def _read(text: str, source: Source) -> tuple[dict[str, Any], dict[str, int]]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = None if mark is None else min(mark.line + 2, text.count("\n") + 1)
-        raise source.error(f"its head is no YAML: {error.problem}", line=line) from None
+        hint = "a text that holds any of : ? , # [ ] { } may have to be in quotes"
+        raise source.error(f"its head is no YAML: {error.problem}; {hint}", line=line) from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise source.error(f"its head is no YAML: {error}") from None
     finally:

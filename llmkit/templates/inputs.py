@@ -22,7 +22,7 @@ class _Unset:
 
 UNSET = _Unset()
 
-_TYPES: dict[str, tuple[str, Callable[[object], bool]]] = {
+TYPES: dict[str, tuple[str, Callable[[object], bool]]] = {
     "any": ("anything", lambda _: True),
     "string": ("a text", lambda value: isinstance(value, str)),
     "integer": ("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool)),
@@ -35,7 +35,7 @@ _TYPES: dict[str, tuple[str, Callable[[object], bool]]] = {
 }
 _ALIASES = {"array": "list", "str": "string", "text": "string", "int": "integer", "float": "number", "bool": "boolean"}
 _ALIASES |= {"dict": "object", "mapping": "object", "thread": "messages"}
-_KEYS = ("type", "default", "required", "description", "sample", "enum")
+KEYS = ("type", "default", "required", "description", "sample", "enum")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ class Input:
 
     def problem(self, value: object) -> str | None:
         """What is wrong with a value for this variable, None if nothing is."""
-        said, fits = _TYPES[self.type]
+        said, fits = TYPES[self.type]
         if not fits(value):
             return f"{self.name} = {excerpt(value)}: it has to be {said}"
         if self.choices and value not in self.choices:
@@ -100,12 +100,12 @@ def _input(head: Head, name: str, said: object, path: tuple[str, ...]) -> Input:
     facts = {} if said is None else {"type": said} if isinstance(said, str) else said
     if not name.isidentifier():
         raise head.error(f"an input is called {name!r}: a variable's name has letters, digits and _", *path)
-    if not isinstance(facts, dict) or not set(facts) <= set(_KEYS):
-        raise head.error(f"input {name} is {excerpt(said)}: it takes {', '.join(_KEYS)}, or a type alone", *path)
+    if not isinstance(facts, dict) or not set(facts) <= set(KEYS):
+        raise head.error(f"input {name} is {excerpt(said)}: it takes {', '.join(KEYS)}, or a type alone", *path)
     kind, choices, required = facts.get("type", "any"), facts.get("enum", []), facts.get("required")
     kind = _ALIASES.get(kind, kind) if isinstance(kind, str) else kind
-    if kind not in _TYPES:
-        raise head.error(f"input {name} has the type {kind!r}: the types are {', '.join(_TYPES)}", *path)
+    if kind not in TYPES:
+        raise head.error(f"input {name} has the type {kind!r}: the types are {', '.join(TYPES)}", *path)
     if not isinstance(choices, list) or not isinstance(required, bool | None):
         raise head.error(f"input {name}: enum has to be a list, required true or false", *path)
     default = facts.get("default", UNSET)

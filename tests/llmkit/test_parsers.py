@@ -416,3 +416,10 @@ def test_no_text_makes_a_parser_fail_otherwise_than_with_a_place_in_it(text: str
         else:
             place = None
         assert place is None or 0 <= place <= len(text)
+
+
+def test_all_parsers_are_offered_and_nothing_else() -> None:
+    assert dir(parsers) == sorted(parsers.__all__)
+    assert all(getattr(parsers, name) for name in parsers.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'JSON'"):
+        _ = parsers.JSON
