@@ -32,6 +32,7 @@ from llmkit.errors import (
 )
 
 _DATED = "2024-10-21"  # the last version before the route that needs none; every resource serves it
+_UNKNOWN = "unknown_model"  # Azure's newer route, with status 400
 _SKEW_S = 60.0  # tokens are refused some minutes before or after their time
 
 
@@ -133,8 +134,10 @@ async def _answers(transport: "_Probe", settings: Clients, name: str, timeout_s:
         except NotFound as error:
             missing = error  # no such address; another may be there
             continue
-        except InvalidRequest:
-            pass  # it is there, and wants something to do
+        except InvalidRequest as error:
+            if error.code == _UNKNOWN:
+                return _missing(error, settings, kind=kind, name=name)
+            # it is there, and wants something to do
         except (RateLimited, QuotaExceeded) as error:
             text = f"{name} cannot be told: {error.message}"
             return Finding(about=kind, status="warning", text=text, advice=_advice(error))

@@ -95,6 +95,11 @@ def test_azures_table_adds_to_the_common_defaults_and_has_its_own_deployments() 
     assert azure.deadline_s == 9
 
 
+def test_names_on_another_server_are_no_deployments_of_azure() -> None:
+    Path("llmkit.toml").write_text(f'[deployments]\nfast = "gpt-4o-mini"\n[azure]\nendpoint = "{ENDPOINT}"\n')
+    assert AzureSettings.load(api_key=KEY).deployments == {}
+
+
 def test_deployments_stand_for_models() -> None:
     settings = AzureSettings.load(
         api_key=KEY, endpoint=ENDPOINT, deployments={"chat": "gpt-4.1", "vectors": "text-embedding-3-large"}

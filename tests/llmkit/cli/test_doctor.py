@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from llmkit import models
 from llmkit.cli.program import program
 from llmkit.config import AzureSettings, OpenAISettings
 from mockserver import MockServer, fault
@@ -55,20 +56,23 @@ def azure(url: str, *arguments: str, key: str = KEY, **variables: str) -> Result
 
 
 class Fixed:
-    """A server that says the same bytes to everyone, or nothing."""
+    """A server that says the same bytes to everyone, or to every path its own, or nothing; `asked` are the paths."""
 
-    def __init__(self, reply: bytes | None) -> None:
+    def __init__(self, reply: bytes | dict[str, bytes] | None) -> None:
+        self.asked: list[str] = []
         self.stopping = threading.Event()
         fixed = self
 
         class Handler(socketserver.StreamRequestHandler):
             def handle(self) -> None:
+                path = self.rfile.readline().split()[1].decode()
+                fixed.asked.append(path)
                 while self.rfile.readline().strip():
                     pass
                 if reply is None:
                     fixed.stopping.wait()
                 else:
-                    self.wfile.write(reply)
+                    self.wfile.write(reply if isinstance(reply, bytes) else reply[path])
 
         self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -164,6 +168,39 @@ def test_a_server_without_a_list_is_asked_for_the_model_itself() -> None:
         found = openai(server.openai_url, LLMKIT_MODEL="gpt-4.1")
     assert found.exit_code == 0, found.output
     assert "ok      model: gpt-4.1 is there" in found.output
+
+
+@pytest.mark.parametrize(
+    ("answer", "told", "exit_code"),
+    [
+        ('{"error": {"code": "empty_array", "message": "no messages"}}', "ok      deployment: chat is there", 0),
+        ('{"error": {"code": "unknown_model", "message": "Unknown model: chat"}}', "knows no deployment 'chat'", 1),
+    ],
+)
+def test_a_gateway_with_azures_newer_route_alone_is_asked_there(answer: str, told: str, exit_code: int) -> None:
+    replies = {
+        "/openai/v1/models": http("200 OK", '{"data": []}'),
+        "/openai/deployments/chat/chat/completions?api-version=2024-10-21": http("404 Not Found", '{"error": {}}'),
+        "/openai/v1/chat/completions": http("400 Bad Request", answer),
+    }
+    with Fixed(replies) as gateway:
+        found = azure(gateway.url.removesuffix("/v1"), LLMKIT_MODEL="chat")
+    assert (found.exit_code, gateway.asked) == (exit_code, list(replies))
+    assert told in found.output
+
+
+def test_a_model_that_is_shut_down_is_told_with_its_successor() -> None:
+    Path("llmkit.toml").write_text(
+        "[models.old]\nlike = 'gpt-4o'\nretires = 2020-01-01\nreplacement = 'young'\n"
+        "[models.young]\nlike = 'gpt-4o'\nretires = 2999-01-01\n"
+    )
+    try:
+        found = openai("https://host/v1", "--offline", LLMKIT_MODEL="old", LLMKIT_FALLBACK="young")
+    finally:
+        models.reset()
+    assert "warning model: old was to be shut down on 2020-01-01" in found.output
+    assert "(OpenAI advises young)" in found.output
+    assert "ok      model: young is known: 128,000 tokens of context, 16,384 of output" in found.output
 
 
 def test_a_server_that_does_not_answer_is_given_up_in_time() -> None:
