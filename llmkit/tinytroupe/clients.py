@@ -27,10 +27,10 @@ class OpenAIClient:
 
     client: Any = None
     api_cache: dict[str, Any]
+    _made_from: tuple[Any, int] | None = None
 
     def __init__(self, cache_api_calls: bool = _CONFIGURED, cache_file_name: str = _CONFIGURED) -> None:
         home.logger.debug("Initializing %s", type(self).__name__)
-        self._made_from: tuple[Any, int] | None = None
         self.set_api_cache(_given("cache_api_calls", cache_api_calls), cache_file_name)
 
     def set_api_cache(self, cache_api_calls: bool, cache_file_name: str = _CONFIGURED) -> None:

@@ -130,6 +130,12 @@ def test_a_file_that_is_no_cache_is_refused_by_name(content: bytes, tmp_path: Pa
     assert path.read_bytes() == content
 
 
+def test_a_pickle_of_something_else_is_told_as_that(tmp_path: Path) -> None:
+    (tmp_path / "cache.pickle").write_bytes(pickle.dumps(["a list"]))
+    with pytest.raises(CacheRefused, match="it holds a list, not a dict of replies"):
+        cache_file.read(tmp_path / "cache.pickle")
+
+
 def test_a_client_goes_on_without_a_hostile_file_and_leaves_it_alone(
     configured: object, server: MockServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -154,6 +154,14 @@ def test_what_is_forced_holds_from_the_next_message_on(configured: object, serve
     assert [(body["model"], body["temperature"]) for body in asked(server)] == [("gpt-4o", 0.9), ("gpt-4o-mini", 0.9)]
 
 
+def test_defaults_that_are_put_back_follow_the_configuration_again(configured: object) -> None:
+    """Row T23: as the tests of an application do after each one."""
+    before = dict(tinytroupe.default)
+    tinytroupe.force_default_value("model", "gpt-5")
+    tinytroupe.default.update(before)
+    assert tinytroupe.default_value("model") == "gpt-4"
+
+
 def test_a_forced_cache_reaches_clients_of_ones_own(configured: object) -> None:
     """Row T22."""
 

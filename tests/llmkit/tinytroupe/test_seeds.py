@@ -85,7 +85,9 @@ def test_2_a_call_returns_the_content(template: str) -> None:
     """Row T6."""
     stub = Stub({"content": "test response"})
     tinytroupe.register_client("openai", stub)
-    assert LLMCall(template, temperature=0.5).call(name="Ada") == "test response"
+    call = LLMCall(template, temperature=0.5)
+    assert call.call(name="Ada") == "test response"
+    assert call.model_config == {"temperature": 0.5}
     assert stub.calls == [(([{"role": "system", "content": "You are Ada."}],), {"temperature": 0.5})]
 
 

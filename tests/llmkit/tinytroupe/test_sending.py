@@ -162,13 +162,26 @@ def test_the_log_says_what_was_wrong_with_a_request(
         assert fact in line
 
 
+@pytest.mark.parametrize(
+    ("variable", "dialect"),
+    [("OPENAI_API_KEY", "openai"), ("AZURE_OPENAI_KEY", "azure"), ("AZURE_OPENAI_API_KEY", "azure")],
+)
 def test_a_key_that_the_server_echoes_stays_out_of_the_log(
-    configured: object, server: MockServer, caplog: pytest.LogCaptureFixture
+    variable: str,
+    dialect: str,
+    configured: object,
+    server: MockServer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Row T11."""
     caplog.set_level(logging.DEBUG)
+    for name in ("OPENAI_API_KEY", "AZURE_OPENAI_KEY", "AZURE_OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, KEY)
     server.script(fault.refused(status=401, message=f"Incorrect API key provided: {KEY}."), reply(f"It is {KEY}."))
-    assert OpenAIClient().send_message(MESSAGES) is not None
+    tinytroupe.force_api_type(dialect)
+    assert tinytroupe.client().send_message(MESSAGES) is not None
     assert "Incorrect API key provided: ***." in caplog.text
     assert KEY not in caplog.text
 
