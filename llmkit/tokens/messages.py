@@ -4,7 +4,7 @@ Their shapes: https://platform.openai.com/docs/api-reference/chat/create
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from llmkit.errors import InvalidRequest, excerpt
 from llmkit.messages import Message, conversation
@@ -18,7 +18,6 @@ from llmkit.tokens.tools import add_choice, add_instructions, add_others, functi
 
 _ANSWERS = ("tool", "function")  # roles of what calls are answered with
 _SYSTEM = ("system", "developer")
-_PLAIN = frozenset({"role", "content"})
 _CALLS = "a list of calls like {'type': 'function', 'function': {'name': …, 'arguments': …}}"
 _PARTS = "a string, or a list of parts like {'type': 'text', 'text': …}"
 
@@ -42,25 +41,22 @@ def count_tokens(
     """
     encoding, spec = encoding_name(model), spec_for(model)
     rules = RULES[spec.framing]
+    has_options = tools is not None or tool_choice is not None or response_format is not None
+    if isinstance(messages, str):
+        messages = [{"role": "user", "content": messages}]
+    if not has_options and _is_plain(messages):  # nearly always
+        tokens = _plain_tokens(messages, encoding, rules)
+        return TokenCount(tokens) if spec.known else with_doubt(Tally(tokens), spec)
     listed = conversation(messages)
     tally = Tally(rules.reply)
-    history: History | None = None
+    history = History(tally, encoding=encoding, surface=rules.chat)
     for index, message in enumerate(listed):
-        role, content = message["role"], message.get("content")
-        if isinstance(content, str) and message.keys() <= _PLAIN and role not in _ANSWERS:  # nearly always
-            tally.tokens += rules.message + length(encoding, role) + length(encoding, content)
-            if role == "assistant":
-                tally.tokens += rules.assistant
-            continue
-        if history is None:
-            history = History(tally, encoding=encoding, surface=rules.chat)
         _add_message(tally, message, f"messages[{index}]", history, encoding=encoding, rules=rules, spec=spec)
-    if tools is not None or tool_choice is not None or response_format is not None:
+    if has_options:
         _add_options(tally, listed, tools, tool_choice, response_format, encoding=encoding, rules=rules)
         if not spec.known and (tools or response_format):
             tally.add(0, UNKNOWN_TOOLS)
-    if history:
-        history.close()
+    history.close()
     return with_doubt(tally, spec)
 
 
@@ -102,6 +98,29 @@ def add_parts(tally: Tally, content: object, place: str, spec: ModelSpec) -> Non
         if not _is_text(part):
             counted = count_part(part, spec)
             tally.add(counted, counted.margin)
+
+
+def _is_plain(messages: object) -> TypeGuard[list[dict[str, str]]]:
+    """Whether these are messages of nothing but a role and a text: they can be counted without detours."""
+    if type(messages) is not list:
+        return False
+    for message in messages:
+        if type(message) is not dict or len(message) != 2:
+            return False
+        role = message.get("role")
+        if type(role) is not str or not role or role in _ANSWERS or type(message.get("content")) is not str:
+            return False
+    return True
+
+
+def _plain_tokens(messages: list[dict[str, str]], encoding: str, rules: Rules) -> int:
+    tokens = rules.reply + rules.message * len(messages)
+    for message in messages:
+        role = message["role"]
+        tokens += length(encoding, role) + length(encoding, message["content"])
+        if role == "assistant":
+            tokens += rules.assistant
+    return tokens
 
 
 def _add_message(

@@ -93,17 +93,17 @@ def text(words: int, seed: int) -> str:
 
 
 def in_turn(given: list[Any], ours: Callable[[Any], object], theirs: Callable[[Any], object]) -> tuple[float, float]:
-    """The best times for one of those given, each of which is counted once by ours and once by theirs."""
+    """The best times for one of those given; each is counted once by both, who take turns in going first."""
     size = len(given) // (ROUNDS + 1)
-    found: tuple[list[float], list[float]] = ([], [])
-    for begin in range(0, size * (ROUNDS + 1), size):
-        part = given[begin : begin + size]
-        for times, count in zip(found, (ours, theirs), strict=True):
+    times: dict[Callable[[Any], object], list[float]] = {ours: [], theirs: []}
+    for number in range(ROUNDS + 1):
+        part = given[number * size : (number + 1) * size]
+        for count in (ours, theirs) if number % 2 else (theirs, ours):
             start = time.process_time()
             for one in part:
                 count(one)
-            times.append((time.process_time() - start) / size)
-    return min(found[0]), min(found[1])
+            times[count].append((time.process_time() - start) / size)
+    return min(times[ours]), min(times[theirs])
 
 
 def timed(count: Callable[[], object], times: int, *, rounds: int = ROUNDS) -> float:
