@@ -5,6 +5,7 @@ Rows 2.I1, 2.I2, 2.T3, H2.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -229,5 +230,8 @@ def test_the_data_is_read_when_it_is_asked_for_and_fast() -> None:
         "    models.spec_for('gpt-4o'); took.append(time.process_time() - began)\n"
         "print(min(took))"
     )
-    took = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    unmeasured = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+    took = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, env=unmeasured
+    ).stdout
     assert float(took) < 0.010
