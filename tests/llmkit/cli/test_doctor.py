@@ -21,6 +21,7 @@ from click.testing import CliRunner, Result
 from llmkit import models
 from llmkit.cli.program import program
 from llmkit.config import AzureSettings, OpenAISettings
+from llmkit.diagnosis import diagnose
 from mockserver import MockServer, fault
 
 KEY = "sk-canary-5f3a9d"
@@ -187,6 +188,45 @@ def test_a_gateway_with_azures_newer_route_alone_is_asked_there(answer: str, tol
         found = azure(gateway.url.removesuffix("/v1"), LLMKIT_MODEL="chat")
     assert (found.exit_code, gateway.asked) == (exit_code, list(replies))
     assert told in found.output
+
+
+@pytest.mark.parametrize(
+    ("status", "exit_code", "told"),
+    [
+        ("400 Bad Request", 0, "ok      model: gpt-4.1 is there"),
+        ("429 Too Many Requests", 0, "warning model: gpt-4.1 cannot be told"),
+        ("500 Internal Server Error", 1, "FAILED  model:"),
+    ],
+)
+def test_a_key_that_may_not_list_models_may_still_call_one(status: str, exit_code: int, told: str) -> None:
+    replies = {
+        "/v1/models": http("403 Forbidden", '{"error": {"message": "missing scopes: api.model.read"}}'),
+        "/v1/chat/completions": http(status, '{"error": {"message": "as it is"}}'),
+    }
+    with Fixed(replies) as server:
+        found = openai(server.url, LLMKIT_MODEL="gpt-4.1")
+    assert "does not show its models to them" in found.output
+    assert told in found.output
+    assert found.exit_code == exit_code
+
+
+def test_a_token_is_fetched_before_it_is_sent(server: MockServer) -> None:
+    found = diagnose("openai", base_url=server.openai_url, token_provider=lambda: KEY)
+    assert found.ok
+    assert "the token provider returned a token" in [finding.text for finding in found.findings]
+    assert KEY not in str(found)
+
+
+def test_a_token_that_cannot_be_had_is_told(server: MockServer) -> None:
+    found = diagnose("openai", base_url=server.openai_url, token_provider=lambda: "")
+    assert [finding.about for finding in found.findings if finding.status == "failure"] == ["credentials"]
+
+
+def test_the_help_names_both_groups_of_commands() -> None:
+    printed = CliRunner().invoke(program, ["--help"]).output
+    assert "doctor" in printed
+    assert "cassettes" in printed
+    assert CliRunner().invoke(program, ["surgeon"]).exit_code == 2
 
 
 def test_a_model_that_is_shut_down_is_told_with_its_successor() -> None:
