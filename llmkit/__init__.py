@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from llmkit.errors import (
         Attempt,
         AuthenticationFailed,
+        BulkFailed,
         CircuitOpen,
         ConfigError,
         ConnectionFailed,
@@ -63,6 +64,7 @@ __all__ = [
     "AsyncStream",
     "Attempt",
     "AuthenticationFailed",
+    "BulkFailed",
     "Calibration",
     "CallOptions",
     "CircuitOpen",

@@ -1,12 +1,16 @@
 """The clients: `AsyncClient` for code that awaits, `Client` for code that does not; two thin drivers of one engine."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any, Self, cast
 
 from llmkit import _background
 from llmkit._engine import Engine, Messages
 from llmkit._services import Errand
 from llmkit._streams import AsyncStream
+from llmkit.bulk import calls as bulk
+from llmkit.bulk.calls import Errors, Path
+from llmkit.bulk.progress import Progress
 from llmkit.config import AzureSettings
 from llmkit.options import CallOptions
 from llmkit.requests import Texts
@@ -95,6 +99,63 @@ class AsyncClient(_Client):
         """One vector for each text; a text may also be a list of token ids."""
         return cast("Embedding", await self.services.answer(self.embedding_errand(texts, model, options)))
 
+    async def map(
+        self,
+        prompts: Iterable[Messages],
+        *,
+        concurrency: int = 8,
+        resume: Path | None = None,
+        progress: Progress = None,
+        errors: Errors = "raise",
+        model: str | None = None,
+        **options: Any,
+    ) -> list[Completion]:
+        """A reply for each prompt, in their order; `concurrency` calls are under way at once.
+
+        With `resume`, the path of a file, each answer is kept there as it comes, and the same call again asks only for
+        what is missing, also after a kill. `progress` is True or False for a bar on stderr, None for one on a terminal,
+        or a function of how many are done, and of how many. Raises BulkFailed after all others have come where some
+        failed; with errors='return' they stand in their places. What would fail every call, such as a wrong key, ends
+        it at once.
+        """
+        return await bulk.mapped(
+            self,
+            prompts,
+            concurrency=concurrency,
+            resume=resume,
+            progress=progress,
+            errors=errors,
+            model=model,
+            options=options,
+        )
+
+    async def embed_many(
+        self,
+        texts: Iterable[str],
+        *,
+        concurrency: int = 4,
+        resume: Path | None = None,
+        progress: Progress = None,
+        batch_tokens: int | None = None,
+        model: str | None = None,
+        **options: Any,
+    ) -> Embedding:
+        """One vector for each of any number of texts, in their order, in as many requests as that takes.
+
+        A request has at most `batch_tokens` tokens, or as many as the API takes; a text that comes twice is sent once.
+        `resume` and `progress` are those of `map`.
+        """
+        return await bulk.embedded(
+            self,
+            texts,
+            concurrency=concurrency,
+            resume=resume,
+            progress=progress,
+            batch_tokens=batch_tokens,
+            model=model,
+            options=options,
+        )
+
     async def aclose(self) -> None:
         """Closes the connections of the running event loop; another call would open them again."""
         await self.services.aclose()
@@ -135,6 +196,67 @@ class Client(_Client):
     def embed(self, texts: Texts, *, model: str | None = None, **options: Any) -> Embedding:
         """One vector for each text; a text may also be a list of token ids."""
         return cast("Embedding", self._answer(self.embedding_errand(texts, model, options)))
+
+    def map(
+        self,
+        prompts: Iterable[Messages],
+        *,
+        concurrency: int = 8,
+        resume: Path | None = None,
+        progress: Progress = None,
+        errors: Errors = "raise",
+        model: str | None = None,
+        **options: Any,
+    ) -> list[Completion]:
+        """A reply for each prompt, in their order; `concurrency` calls are under way at once.
+
+        With `resume`, the path of a file, each answer is kept there as it comes, and the same call again asks only for
+        what is missing, also after a kill. `progress` is True or False for a bar on stderr, None for one on a terminal,
+        or a function of how many are done, and of how many. Raises BulkFailed after all others have come where some
+        failed; with errors='return' they stand in their places. What would fail every call, such as a wrong key, ends
+        it at once.
+        """
+        return _background.run(
+            bulk.mapped(
+                self,
+                prompts,
+                concurrency=concurrency,
+                resume=resume,
+                progress=progress,
+                errors=errors,
+                model=model,
+                options=options,
+            )
+        )
+
+    def embed_many(
+        self,
+        texts: Iterable[str],
+        *,
+        concurrency: int = 4,
+        resume: Path | None = None,
+        progress: Progress = None,
+        batch_tokens: int | None = None,
+        model: str | None = None,
+        **options: Any,
+    ) -> Embedding:
+        """One vector for each of any number of texts, in their order, in as many requests as that takes.
+
+        A request has at most `batch_tokens` tokens, or as many as the API takes; a text that comes twice is sent once.
+        `resume` and `progress` are those of `map`.
+        """
+        return _background.run(
+            bulk.embedded(
+                self,
+                texts,
+                concurrency=concurrency,
+                resume=resume,
+                progress=progress,
+                batch_tokens=batch_tokens,
+                model=model,
+                options=options,
+            )
+        )
 
     def close(self) -> None:
         """Closes the connections, but for those of calls under way; another call would open them again."""

@@ -23,13 +23,14 @@
     ├── MalformedResponse        an answer came, and is none
     ├── StreamTruncated          the stream ended before its finish reason
     ├── ParseFailed              the answer is not what its parser takes
+    ├── BulkFailed               of many calls at once some failed
     └── TemplateInvalid          a template, or what it was given, is wrong; no request was made
 
 Every error pickles and copies. None refers to a request, a response or an SDK exception, since those hold the API key.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -218,6 +219,25 @@ class ParseFailed(LLMError):
         self.text = text
         self.position = position
         self.path = path
+
+
+class BulkFailed(LLMError):
+    """Of many calls at once some failed: `failures` has their errors by the calls' numbers, from 0.
+
+    `results` has the replies in their places, None where there is none.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        failures: Mapping[int, LLMError] | None = None,
+        results: Iterable[Any] = (),
+        **facts: Any,
+    ) -> None:
+        super().__init__(message, **facts)
+        self.failures = dict(failures or {})
+        self.results = list(results)
 
 
 class TemplateInvalid(LLMError):
