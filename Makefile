@@ -5,15 +5,18 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 BIN := .venv/bin
 STAMP := .venv/.installed-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 
-.PHONY: help demo test lint types check fix venv cassettes benchmarks conformance clean
+.PHONY: help demo test dashboard docs lint types fix venv cassettes benchmarks regression conformance clean
 
 help:
 	@echo 'make demo       record, replay offline, break on purpose: the main job, on the embedded mock server'
-	@echo 'make test       lint, types, tests and coverage: what CI runs'
+	@echo 'make test       lint, types, tests and coverage: what CI runs; reports/ has what came of it'
+	@echo 'make dashboard  write reports/ of the last run again'
+	@echo 'make docs       write what of docs/ is generated'
 	@echo 'make venv       only set up .venv'
 	@echo 'make fix        let ruff mend what it can'
 	@echo 'make cassettes  record the cassettes of examples/ anew'
 	@echo 'make benchmarks  measure the recorder beside vcrpy, and the mock server beside bare aiohttp'
+	@echo 'make regression  measure ratios, and fail where one is worse than the baseline allows'
 	@echo 'make conformance  let the own tests of openai-python and nine clients judge the mock server'
 
 venv: $(STAMP)
@@ -33,10 +36,19 @@ demo: venv
 	@$(BIN)/python -m scripts.demo
 
 test: lint types
-	@rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -q -n auto
-	@$(BIN)/coverage combine -q
+	@rm -rf .coverage .coverage.* reports
+	@# the reports are wanted most when a test has failed
+	$(BIN)/coverage run -m pytest -q -n auto --junitxml=reports/junit.xml; ran=$$?; \
+		$(BIN)/coverage combine -q && $(BIN)/python -m scripts.report && exit $$ran
 	$(BIN)/coverage report
+
+dashboard: venv
+	@$(BIN)/python -m scripts.report
+
+docs: venv
+	@$(BIN)/python -m scripts.document_models
+	@$(BIN)/python -m scripts.write_reference
+	@$(BIN)/python -m scripts.map_requirements
 
 lint: venv
 	$(BIN)/ruff check .
@@ -50,6 +62,9 @@ benchmarks: venv
 	@$(BIN)/python -m tests.benchmarks.recorder
 	@$(BIN)/python -m tests.benchmarks.mockserver
 
+regression: venv
+	@$(BIN)/python -m tests.benchmarks.regression
+
 conformance: venv
 	@$(BIN)/python -m tests.conformance all
 
@@ -61,4 +76,4 @@ fix: venv
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .conformance .demo .coverage .coverage.* htmlcov
+	rm -rf .venv .conformance .demo .coverage .coverage.* reports
