@@ -1,0 +1,1 @@
+"""One module a client: how it is asked, and where its replies say what they say."""
