@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 BIN := .venv/bin
 STAMP := .venv/.installed-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 
-.PHONY: help demo test dashboard docs lint types fix venv cassettes benchmarks regression conformance clean
+.PHONY: help demo test dashboard docs lint types fix venv cassettes benchmarks regression conformance matrix clean
 
 help:
 	@echo 'make demo       record, replay offline, break on purpose: the main job, on the embedded mock server'
@@ -17,6 +17,7 @@ help:
 	@echo 'make cassettes  record the cassettes of examples/ anew'
 	@echo 'make benchmarks  measure the recorder beside vcrpy, and the mock server beside bare aiohttp'
 	@echo 'make regression  measure ratios, and fail where one is worse than the baseline allows'
+	@echo 'make matrix     let eight clients meet 25 faults, and write docs/fault-matrix.md'
 	@echo 'make conformance  let the own tests of openai-python and nine clients judge the mock server'
 
 venv: $(STAMP)
@@ -67,6 +68,9 @@ regression: venv
 
 conformance: venv
 	@$(BIN)/python -m tests.conformance all
+
+matrix: venv
+	@$(BIN)/python -m tests.matrix
 
 cassettes: venv
 	@$(BIN)/python -m scripts.record_examples

@@ -1,7 +1,7 @@
-"""The law of `docs/fault-matrix.md` for our own client: no silent wrong answer, no untyped exception, no wait past the deadline.
+"""No silent wrong answer, no untyped exception, no wait past the deadline: the llmkit columns of docs/fault-matrix.md.
 
-Each of the 25 faults meets the blocking and the awaiting client, each at a server of its own, and the tests look at what
-came of it. The page's other columns are measured by `make matrix`.
+Each of the 25 faults meets the blocking and the awaiting client, each at a server of its own, and the tests look at
+what came of it. The page's other columns are measured by `make matrix`.
 """
 
 from __future__ import annotations

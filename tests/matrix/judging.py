@@ -68,7 +68,7 @@ def _shown(text: Any) -> str:
 
 
 def _of_unreadable(outcome: Mapping[str, Any], _fault: Fault) -> tuple[Kind, str]:
-    return "silent", f"returns {outcome['error']}"
+    return "silent", f"a `{outcome['type']}` without a reply in it"
 
 
 _JUDGES = {"raised": _of_raised, "returned": _of_returned, "unreadable": _of_unreadable}

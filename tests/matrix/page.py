@@ -31,24 +31,17 @@ def generated(columns: Sequence[Column], *, today: date) -> str:
 
 
 def _measured(columns: Sequence[Column], today: date) -> str:
-    versions = [f"{column.layer.name} {_versions(column)}" for column in columns if column.layer.environment]
+    versions = dict.fromkeys(_versions(column) for column in columns)
     return f"Measured on {today.isoformat()}: {', '.join(versions)}."
 
 
 def _versions(column: Column) -> str:
-    own, *sdk = column.versions.items()
-    return own[1] + "".join(f" (openai {version})" for _, version in sdk)
+    own, *below = (" ".join(pair) for pair in column.versions.items())
+    return f"{own} ({below[0]})" if below else own
 
 
 def _sums(columns: Sequence[Column]) -> str:
-    head = [
-        "of 25 faults",
-        "silently wrong",
-        "untyped exception",
-        f"late (past {LATE * LIMIT_S:g} s)",
-        "requests",
-        "seconds",
-    ]
+    head = [f"of {len(FAULTS)} faults", "silent", "untyped", f"late (past {LATE * LIMIT_S:g} s)", "requests", "seconds"]
     rows = [[column.layer.name, *map(str, _sum(column.cells))] for column in columns]
     return _table(head, rows)
 
@@ -72,7 +65,7 @@ def _matrix(columns: Sequence[Column]) -> str:
 def shown(cell: Cell) -> str:
     """A cell: what came of it, requests, seconds; in bold what breaks the law."""
     times = [] if cell.kind == "waiting" else [_seconds(cell)]
-    return ", ".join([outcome(cell), f"{cell.requests}×", *times])
+    return ", ".join([outcome(cell), f"{cell.requests} x", *times])
 
 
 def outcome(cell: Cell) -> str:

@@ -1,9 +1,10 @@
 """How a client is asked, in its own environment: an order a line on stdin, an outcome a line on stdout.
 
-Imports the standard library alone. An order is ``{"base_url": …, "stream": true}``; its outcome
-``{"how": "returned", "text": …, "finish": …, "seconds": 0.1}``, or ``{"how": "raised", "error": "openai.APIError", "typed":
-true, "ours": false, …}``, or ``{"how": "unreadable", "error": "str: …", …}`` for a reply to a plain call that lacks what
-every reply has.
+Imports the standard library alone. An order is ``{"base_url": …, "stream": true}``; its outcome has "seconds" and is
+
+    {"how": "returned", "text": …, "finish": …}
+    {"how": "raised", "error": "openai.APIError", "typed": true, "ours": false}
+    {"how": "unreadable", "type": "str"}    a plain call's reply that lacks what every reply has
 """
 
 import json
@@ -14,6 +15,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Protocol
 
 MODEL = "gpt-4o-mini"
@@ -70,8 +72,8 @@ def outcome(adapter: Adapter, client: Client, *, stream: bool) -> dict[str, Any]
     seconds = _since(began)
     try:
         text, finish = read(reply)
-    except Exception as exc:
-        return {"how": "unreadable", "error": f"{type(reply).__name__}: {exc}", "seconds": seconds}
+    except Exception:  # the way in which reading fails tells nothing about the client
+        return {"how": "unreadable", "type": type(reply).__name__, "seconds": seconds}
     return {"how": "returned", "text": text, "finish": finish, "seconds": seconds}
 
 
@@ -82,7 +84,7 @@ def _since(began: float) -> float:
 def _is_of_reading(exc: BaseException) -> bool:
     """Whether it is raised where a module beside this one, in the caller's place, reads what the client handed it."""
     frames = traceback.extract_tb(exc.__traceback__)
-    return bool(frames) and os.path.dirname(frames[-1].filename) == os.path.dirname(__file__)
+    return bool(frames) and Path(frames[-1].filename).parent == Path(__file__).parent
 
 
 def _name(exc: BaseException) -> str:

@@ -12,6 +12,8 @@ from tests.matrix.clients import asking
 from tests.matrix.clients.asking import Said
 from tests.matrix.clients.openai_sdk import MESSAGES
 
+OWN = asking.defined_in("instructor", "openai")
+
 
 class Answer(BaseModel):
     """What it asks for."""
@@ -40,6 +42,4 @@ def _read(found: Any) -> Said:
 
 
 if __name__ == "__main__":
-    asking.serve(
-        asking.Adapter(make=Instructor, distribution="instructor", is_own=asking.defined_in("instructor", "openai"))
-    )
+    asking.serve(asking.Adapter(make=Instructor, distribution="instructor", is_own=OWN))

@@ -30,11 +30,9 @@ class LLM:
 
 
 def _read(response: Any) -> Said:
-    told = response.response_json or {}
-    finish = told.get("finish_reason") or next(
-        (choice.get("finish_reason") for choice in told.get("choices", ())), None
-    )
-    return response.text(), finish
+    told = response.response_json or {}  # of a stream a sum of its own, of a plain reply the API's JSON
+    choices = [told, *told.get("choices", ())]
+    return response.text(), next((each["finish_reason"] for each in choices if each.get("finish_reason")), None)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from pydantic_ai.providers.openai import OpenAIProvider  # type: ignore[import-n
 from tests.matrix.clients import asking
 from tests.matrix.clients.asking import Said
 
+OWN = asking.defined_in("pydantic_ai", "openai")
+
 
 class PydanticAI:
     """Asks with `timeout=1` and `request_timeout=1`, its clock for a whole request."""
@@ -33,8 +35,4 @@ def _read(result: Any) -> Said:
 
 
 if __name__ == "__main__":
-    asking.serve(
-        asking.Adapter(
-            make=PydanticAI, distribution="pydantic-ai-slim", is_own=asking.defined_in("pydantic_ai", "openai")
-        )
-    )
+    asking.serve(asking.Adapter(make=PydanticAI, distribution="pydantic-ai-slim", is_own=OWN))
