@@ -105,13 +105,16 @@ class CircuitBreaker:
             )
 
     def admit(self, state: State, now: float, *, token: str, lease_s: float) -> tuple[State, Ticket | Shut]:
-        """Whether a request may be sent at `now`; `token` is unique to it, `lease_s` the longest that it can take."""
+        """Whether a request may be sent at `now`; `token` is unique to it, `lease_s` the longest that it can take.
+
+        Asked again with the same token, as by a store that did not hear the answer, the probe stays the probe.
+        """
         door = _door(state)
         if door.open_until is None:
             return state, Ticket(door.generation)
         if now < door.open_until:
             return state, Shut(door.open_until - now)
-        if door.probe is not None and now < door.lease_until:
+        if door.probe not in (None, token) and now < door.lease_until:
             return state, Shut(min(door.lease_until - now, ASK_AGAIN_S), probing=True)
         return door._replace(probe=token, lease_until=now + lease_s), Ticket(door.generation, token)
 

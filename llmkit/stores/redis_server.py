@@ -226,6 +226,7 @@ def _connector(url: str, address: str, answer_s: float) -> "Callable[[], Line]":
         from redis.asyncio import BlockingConnectionPool, Redis
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
+        from redis.exceptions import ConnectionError as LostConnection
         from redis.exceptions import RedisError
     except ModuleNotFoundError as error:
         raise ConfigError(f"A shared state needs the package {error.name!r}: pip install 'llmkit[redis]'") from None
@@ -239,7 +240,7 @@ def _connector(url: str, address: str, answer_s: float) -> "Callable[[], Line]":
             timeout=answer_s,
             socket_connect_timeout=answer_s,
             socket_timeout=answer_s,
-            retry=Retry(NoBackoff(), 0),
+            retry=Retry(NoBackoff(), 1, supported_errors=(LostConnection,)),  # one that was idle may have been closed
         )
         return Line(Redis.from_pool(pool), errors)
 

@@ -134,6 +134,15 @@ def test_a_probe_of_a_killed_process_frees_the_door_when_its_lease_ends() -> Non
     assert isinstance(door.ask(), Ticket)
 
 
+def test_a_probe_that_asks_again_is_still_the_probe() -> None:
+    door = Door()
+    door.sees(FAILURE, FAILURE, FAILURE)
+    door.now += 5
+    probe = door.admitted()
+    door.number -= 1
+    assert door.ask() == probe
+
+
 def test_results_of_calls_from_before_come_too_late() -> None:
     door = Door()
     early = [door.admitted() for _ in range(10)]

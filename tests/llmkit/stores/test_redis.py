@@ -340,6 +340,17 @@ def test_one_store_serves_successive_event_loops(redis: RedisProcess) -> None:
     assert [asyncio.run(store.update("k", count, ttl_s=60)) for _ in range(3)] == [1, 2, 3]
 
 
+def test_a_connection_that_was_closed_while_idle_is_opened_again(
+    redis: RedisProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = RedisStates(RedisServer(redis.url))
+    with asyncio.Runner() as runner:
+        assert runner.run(store.update("k", count, ttl_s=60)) == 1
+        redis.command(b"CLIENT", b"KILL", b"TYPE", b"normal", b"SKIPME", b"yes")
+        assert runner.run(store.update("k", count, ttl_s=60)) == 2
+    assert not caplog.records
+
+
 @pytest.mark.parametrize(
     ("url", "address"),
     [
