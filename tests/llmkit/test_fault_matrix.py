@@ -1,7 +1,7 @@
 """No silent wrong answer, no untyped exception, no wait past the deadline: the llmkit columns of docs/fault-matrix.md.
 
 Each of the 25 faults meets the blocking and the awaiting client, each at a server of its own, and the tests look at
-what came of it. The page's other columns are measured by `make matrix`.
+what came of it. The page's other columns are measured by `make matrix`. Rows 3.T6 and 4.T5.
 """
 
 from __future__ import annotations
@@ -82,10 +82,12 @@ def test_nothing_is_silently_wrong(met: Met) -> None:
 
 
 def test_every_exception_is_an_llm_error(met: Met) -> None:
+    """Rows 3.T6, 4.T5 and 5.T4."""
     assert {name: cell for name, cell in met.cells.items() if cell.kind == "untyped"} == {}
 
 
 def test_no_call_waits_past_its_deadline(met: Met) -> None:
+    """Row 4.T6."""
     longest_s = met.deadline_s + OVERSHOOT_S
     assert {name: cell for name, cell in met.cells.items() if cell.seconds > longest_s} == {}
 
@@ -96,6 +98,7 @@ def test_blocking_and_awaiting_end_alike(met: Met) -> None:
 
 
 def test_no_call_makes_more_requests_than_it_may(met: Met) -> None:
+    """Row 4.T6."""
     assert {name: cell for name, cell in met.cells.items() if not 1 <= cell.requests <= MAX_ATTEMPTS} == {}
 
 
