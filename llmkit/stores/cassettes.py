@@ -88,7 +88,9 @@ class _Place:
     """Where an endpoint's recordings were made."""
 
     def __init__(self, endpoint: str) -> None:
-        facts = json.loads(endpoint)
+        facts = json.loads(endpoint or "{}")
+        if "address" not in facts:
+            raise ConfigError(f"endpoint = {endpoint!r} does not say whose recordings count: it has to name an address")
         self._address: str = facts["address"]
         self._version: str | None = facts.get("api_version")
         self._provider = Provider.from_environment()

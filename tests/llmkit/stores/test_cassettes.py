@@ -154,6 +154,13 @@ def test_a_place_without_cassettes_is_refused(tmp_path: Path) -> None:
         CassetteCache(tmp_path, endpoint=IDENTITY)
 
 
+@pytest.mark.parametrize("endpoint", ["", endpoint_identity(project="p")])
+def test_an_endpoint_without_an_address_is_refused(tmp_path: Path, endpoint: str) -> None:
+    save(tmp_path / "cassette.yaml", [recorded()])
+    with pytest.raises(ConfigError, match="has to name an address"):
+        CassetteCache(tmp_path, endpoint=endpoint)
+
+
 def test_a_broken_cassette_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cassette.yaml").write_text("version: 1\ninter")
     with pytest.raises(BrokenCassette):
