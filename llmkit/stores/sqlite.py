@@ -5,6 +5,7 @@ The file is in WAL mode, so that whoever reads never waits for who writes. It is
 """
 
 import asyncio
+import atexit
 import logging
 import os
 import sqlite3
@@ -174,9 +175,13 @@ class _Connections:
             _of_parents.append(self)
             return
         with self._reading, self._writing:
-            self.closed = True
-            self._reader.close()
-            self._writer.close()
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Closes both, whoever uses them."""
+        self.closed = True
+        self._reader.close()
+        self._writer.close()
 
     def _make_room(self, most_bytes: int) -> None:
         """Where there is too much, the oldest entries go until a tenth is free, so that it is not done each time."""
@@ -191,6 +196,13 @@ class _Connections:
 
 
 _of_parents: list[_Connections] = []  # what a fork has brought here stays referenced, for forgetting it would close it
+
+
+@atexit.register
+def _let_go() -> None:
+    """The interpreter would close them next, and warn of it."""
+    for connections in _of_parents:
+        connections.let_go()
 
 
 class _Transaction:
