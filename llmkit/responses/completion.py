@@ -66,7 +66,7 @@ class Completion:
         """Every reply, where `n` asked for several; each with the usage of all."""
         if "choices" not in self.payload:
             return (self,)
-        return tuple(completion(self.payload | {"choices": [choice]}) for choice in self.payload["choices"])
+        return tuple(completion({**self.payload, "choices": [choice]}) for choice in self.payload["choices"])
 
     @property
     def message(self) -> Mapping[str, Any]:
