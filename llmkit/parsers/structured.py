@@ -9,7 +9,7 @@ import json
 import logging
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from llmkit.errors import ConfigError, ParseFailed, excerpt
 from llmkit.parsers.code import blocks
@@ -230,12 +230,16 @@ def _canonical(schema: object) -> str:
         raise ConfigError(f"The schema {excerpt(schema)} cannot be written as JSON: {error}") from None
 
 
+def _never(address: str) -> NoReturn:
+    raise ValueError(f"{address} is not in the schema, and nothing is fetched: put it under $defs")
+
+
 @functools.lru_cache(maxsize=256)
 def _validator(canonical: str) -> "jsonschema_rs.Validator":
     import jsonschema_rs
 
     try:
-        return jsonschema_rs.validator_for(json.loads(canonical), validate_formats=True, offline=True)
+        return jsonschema_rs.validator_for(json.loads(canonical), validate_formats=True, retriever=_never)
     except jsonschema_rs.ValidationError as error:
         at = path_of(error.instance_path)
         raise ConfigError(f"This is no JSON Schema that can be used, at {at}: {error.message}") from None

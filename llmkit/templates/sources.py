@@ -64,7 +64,7 @@ class Directory:
     def _inside(self, name: str) -> Path | None:
         """The file of this name, links followed; None where it, or what it links to, lies outside."""
         parts = PurePosixPath(name).parts
-        if not parts or name.startswith("/") or ".." in parts or any(mark in name for mark in ("\\", ":", "\0")):
+        if not parts or name.startswith("/") or any(mark in name for mark in ("\\", ":", "\0")):
             return None
         root = (self.path or Path()).resolve()
         found = root.joinpath(*parts).resolve()

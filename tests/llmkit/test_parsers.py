@@ -231,6 +231,7 @@ def test_a_number_is_read_however_it_is_written(text: str, number: float) -> Non
         (Number(), "٣", 0, "there is no number"),
         (Number(), "about 5", 0, "beside the number stands 'about': nothing may"),
         (Number(), "5 apples", 1, "beside the number stands 'apples': nothing may"),
+        (Number(), "--5", 0, "beside the number stands '-': nothing may"),
         (Number(), "5-6", 1, "beside the number stands '-6'"),
         (Number(), "5%", 1, "beside the number stands '%': nothing may"),
         (Number(unit="%"), "5", 0, "beside the number stands '': '%' may"),

@@ -270,6 +270,10 @@ def test_text_before_the_first_role_is_refused() -> None:
     assert error.line == 1
 
 
+def test_a_value_before_the_first_role_is_refused_even_if_it_is_blank() -> None:
+    assert "'' belongs to no message" in str(refusal("{{ x }}\nuser:\nHi", x=" "))
+
+
 def test_text_after_an_inserted_conversation_is_refused() -> None:
     assert "'Hi' belongs to no message" in str(refusal("{% messages [] %}\nHi"))
 
@@ -415,6 +419,16 @@ def test_changing_what_it_gave_away_does_not_change_it() -> None:
     template.sample["x"].append(2)
     assert template.parameters == {"stop": ["a"]}
     assert template.render()[0]["content"] == "[1]"
+
+
+def test_a_template_that_is_rendered_within_another_keeps_its_errors_to_itself() -> None:
+    class Lazy:
+        @property
+        def text(self) -> str:
+            return str(said("{{ x }}", x="inner"))
+
+    assert said("{{ lazy.text }}!", lazy=Lazy()) == "inner!"
+    assert "line 2: 'b' is not in the value" in str(refusal("{{ lazy.text }}\n{{ a.b }}", lazy=Lazy(), a={}))
 
 
 def test_threads_share_a_template() -> None:
