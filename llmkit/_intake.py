@@ -167,7 +167,7 @@ class Intake:
         """The moment at which the first clock runs out, and its error."""
         call, limits = self._call, self._call.limits
         clocks: list[tuple[float, Callable[[], TimedOut]]] = [
-            (call.started + limits.deadline_s, lambda: call.out_of_time("reading the stream"))
+            (call.started + limits.deadline_s, lambda: call.out_of_time(self._doing))
         ]
         if self._finished_at is not None:
             bill_s = min(BILL_S, max(0.0, clocks[0][0] - self._finished_at) / 2)
@@ -177,6 +177,10 @@ class Intake:
         elif limits.idle_s is not None:
             clocks.append((self._silent_since + limits.idle_s, self._gone_silent))
         return min(clocks, key=lambda clock: clock[0])
+
+    @property
+    def _doing(self) -> str:
+        return "reading the stream" if self._spoke else "waiting for the stream's first event"
 
     def _silent_from_the_start(self) -> TimedOut:
         limit_s = self._call.limits.first_token_s
