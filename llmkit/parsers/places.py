@@ -75,10 +75,9 @@ def tokens(json_text: str) -> Iterator[Token]:
             awaits_key.append(mark == "{")
 
 
-def position_of(json_text: str, steps: Sequence[Step]) -> int | None:
-    """Where the value with these steps begins, None where there is none."""
-    wanted = tuple(steps)
-    return next((each.position for each in tokens(json_text) if each.steps == wanted and not each.is_key), None)
+def positions(json_text: str) -> dict[tuple[Step, ...], int]:
+    """Where each value of a valid JSON text begins, by the steps to it."""
+    return {token.steps: token.position for token in tokens(json_text) if not token.is_key}
 
 
 def unescaped(text: str) -> str:

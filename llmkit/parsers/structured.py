@@ -7,7 +7,7 @@ which, and what was put right; a call returns the value alone, and logs the repa
 import functools
 import json
 import logging
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
@@ -15,7 +15,7 @@ from llmkit.errors import ConfigError, ParseFailed, excerpt
 from llmkit.parsers.code import blocks
 from llmkit.parsers.json_repair import Repair, repaired
 from llmkit.parsers.json_text import value_of
-from llmkit.parsers.places import Step, failure, path_of, place, position_of
+from llmkit.parsers.places import Step, failure, path_of, place, positions
 
 if TYPE_CHECKING:
     import jsonschema_rs
@@ -139,14 +139,37 @@ def problems_of(schema: Mapping[str, Any], value: object) -> list[Problem]:
     return [Problem(tuple(error.instance_path), _explained(error)) for error in errors]
 
 
-def summary(problems: Sequence[Problem], places: Sequence[str] = ()) -> str:
-    """The problems as a message: `$.items[2].price (line 4, column 12): …`, each in its line."""
-    lines = []
-    for index, problem in enumerate(problems[:MOST_PROBLEMS]):
-        at = f" ({places[index]})" if places and places[index] else ""
-        lines.append(f"{path_of(problem.steps)}{at}: {problem.message}")
-    more = len(problems) - len(lines)
-    return "\n  ".join([*lines, *([f"and {more} more"] if more else [])])
+def misfit(
+    problems: Sequence[Problem], *, json_text: str, offset: int | None, text: str, said: str = ""
+) -> ParseFailed:
+    """The error that tells what does not fit, each with path and place, in the order of the text.
+
+    `offset` is where the JSON stands in the text, None where it was repaired and stands nowhere.
+    """
+    where = {} if offset is None else positions(json_text)
+    found = [(_nearest(problem.steps, where), problem) for problem in problems]
+    found.sort(key=lambda each: -1 if each[0] is None else each[0])
+    at = [None if position is None or offset is None else position + offset for position, _ in found[:MOST_PROBLEMS]]
+    lines = [_line(problem, position, text) for (_, problem), position in zip(found, at, strict=False)]
+    lines += [f"and {len(found) - len(lines)} more"] if len(found) > len(lines) else []
+    head = said or (f"{len(found)} things are wrong" if len(found) > 1 else "")
+    message = "\n  ".join([*([head] if head else []), *lines])
+    return ParseFailed(message, text=text, position=at[0], path=path_of(found[0][1].steps))
+
+
+def _line(problem: Problem, position: int | None, text: str) -> str:
+    """A problem in one line: `$.items[2].price (line 4, column 12): …`."""
+    at = "" if position is None else f" ({place(text, position)})"
+    return f"{path_of(problem.steps)}{at}: {problem.message}"
+
+
+def _nearest(steps: tuple[Step, ...], where: Mapping[tuple[Step, ...], int]) -> int | None:
+    """Where the value stands; or, where it is missing, that which lacks it."""
+    if not where:
+        return None
+    while steps not in where and steps:
+        steps = steps[:-1]
+    return where.get(steps)
 
 
 def _written(text: str, *, lenient: bool) -> _Written:
@@ -186,32 +209,17 @@ def _told(reading: Reading[T], text: str) -> T:
 
 def _refuse(problems: list[Problem], written: _Written, text: str) -> None:
     """Raises ParseFailed where there are problems."""
-    if not problems:
-        return
-    where = sorted(((_position(problem, written), problem) for problem in problems), key=lambda found: found[0] or 0)
-    places = ["" if position is None else place(text, position) for position, _ in where]
-    many = "" if len(problems) == 1 else f"{len(problems)} things are wrong\n  "
-    message = f"{many}{summary([problem for _, problem in where], places)}"
-    raise ParseFailed(message, text=text, position=where[0][0], path=path_of(where[0][1].steps))
-
-
-def _position(problem: Problem, written: _Written) -> int | None:
-    """Where the wrong value stands in the reply; that of what holds it, where it is missing."""
-    steps = problem.steps
-    while written.offset is not None:
-        found = position_of(written.json, steps)
-        if found is not None:
-            return found + written.offset
-        steps = steps[:-1]
-    return None
+    if problems:
+        raise misfit(problems, json_text=written.json, offset=written.offset, text=text)
 
 
 def _explained(error: "jsonschema_rs.ValidationError") -> str:
     """What is wrong and what is expected, without the whole value where that is long."""
     instance, kind = error.instance, error.kind.as_dict()
-    if error.kind.name in ("required", "additionalProperties"):
-        there = f"; it has {', '.join(map(repr, instance)) or 'nothing'}" if isinstance(instance, dict) else ""
-        return f"{error.message}{there}"
+    if error.kind.name == "required":
+        return f"{error.message}; it has {_names(instance if isinstance(instance, dict) else ())}"
+    if error.kind.name == "additionalProperties":
+        return f"it has {_names(kind['unexpected'])}, which the schema does not allow"
     branches = kind.get("context")
     if isinstance(branches, list):
         wanted = "; or ".join(" and ".join(each.message for each in branch) for branch in branches[:5])
@@ -221,6 +229,13 @@ def _explained(error: "jsonschema_rs.ValidationError") -> str:
         if len(error.message) <= 300
         else f"{excerpt(instance)} fails {error.kind.name} {excerpt(kind)}"
     )
+
+
+def _names(names: Iterable[object]) -> str:
+    """The names in a message, the first of them where they are many."""
+    shown = [excerpt(name, limit=60) for name in names]
+    more = [f"and {len(shown) - 10} more"] if len(shown) > 10 else []
+    return ", ".join([*shown[:10], *more]) or "nothing"
 
 
 def _canonical(schema: object) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 from llmkit.errors import ConfigError, ParseFailed, excerpt
 from llmkit.messages import Dumpable
 from llmkit.parsers.json_text import value_of
-from llmkit.parsers.places import failure, place, position_of
-from llmkit.parsers.structured import Problem, problems_of, summary
+from llmkit.parsers.places import failure
+from llmkit.parsers.structured import misfit, problems_of
 from llmkit.responses import Completion, ToolCall
 
 
@@ -64,7 +64,8 @@ class ToolCalls:
         arguments = _arguments(call)
         problems = problems_of(schema, arguments)
         if problems:
-            raise _misfit(call, problems)
+            said = f"the arguments of {call.name!r} do not fit"
+            raise misfit(problems, json_text=call.arguments, offset=0, text=call.arguments, said=said)
         return ParsedCall(id=call.id, name=call.name, arguments=arguments)
 
     def __repr__(self) -> str:
@@ -85,14 +86,6 @@ def _arguments(call: ToolCall) -> dict[str, Any]:
     if not isinstance(arguments, dict):
         raise failure(f"the arguments of {call.name!r} are {excerpt(arguments)}, not an object", text=call.arguments)
     return arguments
-
-
-def _misfit(call: ToolCall, problems: list[Problem]) -> ParseFailed:
-    where = [position_of(call.arguments, problem.steps) for problem in problems]
-    places = ["" if position is None else place(call.arguments, position) for position in where]
-    error = failure(f"the arguments of {call.name!r} do not fit\n  {summary(problems, places)}", text=call.arguments)
-    error.position, error.path = where[0], None
-    return error
 
 
 def _combined(failures: list[ParseFailed]) -> ParseFailed:

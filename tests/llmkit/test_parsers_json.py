@@ -20,7 +20,7 @@ from typing_extensions import TypedDict
 
 from llmkit import ConfigError, ParseFailed
 from llmkit.parsers import Json, Model, Schema
-from llmkit.parsers.places import line_and_column, position_of
+from llmkit.parsers.places import line_and_column, positions
 
 keys = st.text(max_size=4)
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | keys
@@ -62,10 +62,8 @@ def test_text_after_the_json_is_an_error(value: Any, after: str) -> None:
 def test_every_value_has_its_position(value: Any) -> None:
     text = json.dumps({"a": [0, value], "b\n": {"": value}}, indent=1)
     for steps in (("a", 1), ("b\n", "")):
-        position = position_of(text, steps)
-        assert position is not None
-        assert json.JSONDecoder().raw_decode(text, position)[0] == value
-    assert position_of(text, ("c",)) is None
+        assert json.JSONDecoder().raw_decode(text, positions(text)[steps])[0] == value
+    assert set(positions(text)) >= {(), ("a",), ("a", 0), ("a", 1), ("b\n",), ("b\n", "")}
 
 
 @pytest.mark.parametrize(
@@ -225,7 +223,7 @@ def test_all_that_does_not_fit_is_told_with_path_place_and_value() -> None:
     assert str(error).splitlines() == [
         "6 things are wrong",
         "  $ (line 1, column 1): \"due\" is a required property; it has 'id', 'items', 'z'",
-        "  $ (line 1, column 1): Additional properties are not allowed ('z' was unexpected); it has 'id', 'items', 'z'",
+        "  $ (line 1, column 1): it has 'z', which the schema does not allow",
         "  $.items[0].price (line 1, column 22): -1 is less than the minimum of 0",
         '  $.items[1] (line 2, column 3): "price" is a required property; it has nothing',
         '  $.items[2].price (line 3, column 13): "a" is not of type "number"',
@@ -244,6 +242,14 @@ def test_one_problem_is_told_in_one_line_and_many_are_counted() -> None:
     assert (str(error), error.path) == ('$[1] (line 1, column 5): "a" is not of type "integer"', "$[1]")
     error = refusal(Schema({"items": {"type": "integer"}}), json.dumps(["a"] * 50))
     assert str(error).splitlines()[-1] == "  and 30 more"
+
+
+def test_a_reply_with_thousands_of_problems_is_read_once_for_their_places() -> None:
+    text = json.dumps([{"price": "x", "name": n} for n in range(5000)])
+    error = refusal(Schema({"items": {"properties": {"price": {"type": "number"}}, "required": ["id"]}}), text)
+    assert str(error).splitlines()[0] == "10000 things are wrong"
+    assert len(error.message.splitlines()) == 22
+    assert error.position == 1
 
 
 def test_a_large_value_is_not_quoted_whole() -> None:
