@@ -39,7 +39,7 @@ def pairs(text: object) -> object:
 def _json(text: str) -> object:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -55,6 +55,10 @@ def _header_safe(key: SecretStr) -> SecretStr:
     value = key.get_secret_value().strip()
     if not (value.isascii() and value.isprintable() and value):
         raise ValueError("it is empty, or holds characters that cannot be sent")
+    if len(value) > 1 and value[0] in "\"'" and value[-1] == value[0]:
+        raise ValueError("it stands in quotes, which would be sent with it: leave them out")
+    if value.startswith(("https://", "http://", "Bearer ")):
+        raise ValueError("it begins as an address or a header does: give the key alone")
     return SecretStr(value)
 
 
@@ -115,7 +119,14 @@ def _cache(value: object) -> object:
         return value
     if not value.strip():
         raise ValueError("it is empty")
-    return _SWITCH.get(value.strip().lower(), Path(value.strip()).expanduser())
+    return _SWITCH.get(value.strip().lower(), _home_path(value.strip()))
+
+
+def _home_path(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ValueError("there is no such user") from None
 
 
 def _parameters(value: dict[str, Any]) -> dict[str, Any]:

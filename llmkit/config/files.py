@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
+
 from llmkit.errors import ConfigError
 
 FILE = Path("llmkit.toml")
@@ -26,6 +28,7 @@ SETTING_OF = {
     "MAX_ATTEMPTS": "max_attempts",
     "AZURE_API_VERSION": "api_version",
 }
+_SECRET = ("api_key", "state_url")
 PARAMETER_OF = {
     "MAX_TOKENS": "max_tokens",
     "TEMPERATURE": "temperature",
@@ -36,17 +39,29 @@ PARAMETER_OF = {
 
 
 def toml() -> dict[str, Any]:
-    """What `llmkit.toml` says, {} where there is none; raises ConfigError for a file that is none."""
+    """What `llmkit.toml` says, secrets wrapped; {} where there is none; raises ConfigError for a file that is none."""
     failure: ConfigError
     try:
-        return tomllib.loads(FILE.read_text(encoding="utf-8"))
+        return _wrapped(tomllib.loads(FILE.read_text(encoding="utf-8-sig")))
     except FileNotFoundError:
         return {}
     except OSError as error:
         failure = ConfigError(f"{FILE.resolve()} cannot be read: {reason(error)}")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also for a number of thousands of digits
         failure = ConfigError(f"{FILE.resolve()} is not valid TOML: {error}")
     raise failure  # here, for the error above may hold the file's bytes, and these a key
+
+
+def _wrapped(table: dict[str, Any]) -> dict[str, Any]:
+    """The table with its secrets as such: error trackers send what the frames of an error hold."""
+    return {
+        name: SecretStr(value)
+        if name in _SECRET and isinstance(value, str)
+        else _wrapped(value)
+        if name == "azure" and isinstance(value, dict)
+        else value
+        for name, value in table.items()
+    }
 
 
 def ini() -> dict[str, Any]:
@@ -55,7 +70,7 @@ def ini() -> dict[str, Any]:
     Any program may have a `config.ini`: one that can't be read is an error only if it has that section.
     """
     try:
-        text = INI.read_text(encoding="utf-8")
+        text = INI.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return {}
     if "[OpenAI]" not in text:
@@ -86,7 +101,7 @@ def _place(error: configparser.Error) -> str:
 def _number(text: str) -> object:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

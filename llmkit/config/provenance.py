@@ -2,11 +2,13 @@
 
 import difflib
 import os
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import SecretStr, ValidationError
 
 from llmkit.config.fields import without_secrets
@@ -110,15 +112,20 @@ def explained(error: ValidationError, kind: "type[Settings]", arguments: dict[st
     if problem["type"] == "missing" or not problem["loc"]:
         return ConfigError(
             f"{name} is missing: pass {name}=…, set the environment variable {kind.variable(name)}, or write it to "
-            f"llmkit.toml{_table(kind)}. It is {description}{_foreign(kind.variable(name))}"
+            f"llmkit.toml{_table(kind)}. It is {description}{_foreign(kind.variable(name))}{_unread()}"
         )
     value, source = _value(kind, name, arguments)
-    value = without_secrets(value) if isinstance(value, str) and name in ("base_url", "endpoint") else value
-    shown = "" if name in kind.hidden else f" = {excerpt(value) if isinstance(value, dict) else repr(value)}"
+    value = _seen_address(value) if isinstance(value, str) and name in ("base_url", "endpoint") else value
+    shown = "" if name in kind.hidden else f" = {excerpt(value)}"
     entry = "".join(f"[{part!r}]" for part in location[1:]) if isinstance(value, dict) else ""
     reason = str(problem["msg"]).removeprefix("Value error, ")
     return ConfigError(f"{name}{shown}, from {source}, is not valid: {entry and f'{entry} '}{reason}. "
                        f"It has to be {description}")  # fmt: skip
+
+
+def _seen_address(text: str) -> str:
+    """The address without secrets; *** for what looks as a key does, and may be one in the wrong place."""
+    return "***" if re.fullmatch(r"[\w-]{16,}", text.strip()) else without_secrets(text)
 
 
 def _value(kind: "type[Settings]", name: str, arguments: dict[str, Any]) -> tuple[object, str]:
@@ -139,6 +146,16 @@ def _foreign(variable: str) -> str:
     return "".join(f". {name} is set, but llmkit does not read that name" for name in sorted(seen))
 
 
+def _unread() -> str:
+    """That `.env` has a line which cannot be read, and might be the one."""
+    try:
+        with DOTENV.open(encoding="utf-8-sig") as file:
+            line = next((one.original.line for one in parse_stream(file) if one.error), None)
+    except (OSError, UnicodeError):
+        return ""
+    return f". Also, line {line} of {DOTENV.resolve()} cannot be read: is a quote missing?" if line else ""
+
+
 def nearest(name: str, kind: "type[Settings]") -> str:
     """A question after the setting that was meant, or the list of them."""
     known = sorted(kind.model_fields)
@@ -148,14 +165,22 @@ def nearest(name: str, kind: "type[Settings]") -> str:
 
 def misspelt(kinds: "Iterable[type[Settings]]") -> list[Misspelt]:
     """Variables named LLMKIT_… that are no settings, in the environment and in `.env`."""
+    kinds = list(kinds)
     known = {kind.variable(name) for kind in kinds for name in kind.model_fields} - {"LLMKIT_TOKEN_PROVIDER"}
     places = {"the environment": [name for name in os.environ if name.startswith("LLMKIT_")]}
     places[str(DOTENV.resolve())] = [name for name in _dotenv() if name.startswith("LLMKIT_")]
     return [
-        Misspelt(name=name, source=source, near=next(iter(difflib.get_close_matches(name, sorted(known), n=1)), None))
+        Misspelt(name=name, source=source, near=_meant(name, kinds, sorted(known)))
         for source, names in places.items()
         for name in sorted(set(names) - known - _OTHERS)
     ]
+
+
+def _meant(name: str, kinds: "Iterable[type[Settings]]", known: list[str]) -> str | None:
+    """The variables of the setting that `name` names, else the variable whose name is nearest."""
+    field = name.removeprefix("LLMKIT_").lower()
+    own = [kind.variable(field) for kind in kinds if field in kind.model_fields and field != "token_provider"]
+    return " or ".join(dict.fromkeys(own)) or next(iter(difflib.get_close_matches(name, known, n=1)), None)
 
 
 def _dotenv() -> dict[str, str | None]:

@@ -44,6 +44,13 @@ class _Decoded(EnvSettingsSource):
     They become tables here already, and not when they are checked, so that entries of several sources are merged.
     """
 
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """By the field's own variable alone: pydantic would also take LLMKIT_API_KEY, for either provider."""
+        alias = field.validation_alias
+        variable = str(alias or f"LLMKIT_{field_name}").lower()
+        value = None if field_name == "token_provider" else self.env_vars.get(variable)
+        return value, str(alias or field_name), False
+
     def prepare_field_value(self, field_name: str, field: FieldInfo, value: Any, value_is_complex: bool) -> Any:  # noqa: FBT001 - pydantic's
         if field_name in _TABLES:
             return pairs(value)
