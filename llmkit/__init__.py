@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from llmkit import models, recording
+    from llmkit import models, parsers, recording, templates
     from llmkit._streams import AsyncStream
     from llmkit.client import AsyncClient, Client, Stream
     from llmkit.errors import (
@@ -106,9 +106,11 @@ __all__ = [
     "default_client",
     "fit_messages",
     "models",
+    "parsers",
     "recording",
     "reset_default_client",
     "set_default_client",
+    "templates",
     "trim_text",
 ]
 
@@ -137,7 +139,7 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'llmkit' has no attribute {name!r}")
-    if name in ("models", "recording"):
+    if name in ("models", "parsers", "recording", "templates"):
         return import_module(f"llmkit.{name}")
     value: object = getattr(import_module(f"llmkit.{_HOME.get(name, 'errors')}"), name)
     globals()[name] = value
