@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from tests.benchmarks import cache, files, fixed_costs, tokens
+from tests.benchmarks import cache, calls, files, fixed_costs, tokens
 from tests.benchmarks.measurement import alternating
 from tests.benchmarks.traffic import chat
 
@@ -108,6 +108,11 @@ def _number(ratio: float | None) -> str:
     return "" if ratio is None else f"{ratio:.3g}"
 
 
+def of_calls(directory: Path) -> Iterator[tuple[str, float]]:
+    """Calls and streams beside the SDK's."""
+    yield from ((name, ours_ms / theirs_ms) for name, ours_ms, theirs_ms in calls.measured(directory))
+
+
 def of_tokens(_: Path) -> Iterator[tuple[str, float]]:
     """Counting beside tiktoken."""
     yield from ((line.name, line.ours / line.theirs) for line in tokens.lines() if line.theirs)
@@ -140,7 +145,13 @@ def _python(code: str) -> Callable[[], object]:
     return lambda: subprocess.run([sys.executable, "-c", code], check=True)
 
 
-SUITES: dict[str, Suite] = {"imports": of_imports, "tokens": of_tokens, "cache": of_cache, "recorder": of_recorder}
+SUITES: dict[str, Suite] = {
+    "imports": of_imports,
+    "calls": of_calls,
+    "tokens": of_tokens,
+    "cache": of_cache,
+    "recorder": of_recorder,
+}
 
 
 def main(arguments: Sequence[str] | None = None, *, suites: Mapping[str, Suite] = SUITES) -> int:
