@@ -13,6 +13,8 @@ from pydantic_settings import NoDecode
 TokenProvider = Callable[[], str | Awaitable[str]]
 
 _STORES = ("redis", "rediss", "unix", "valkey", "valkeys")
+_CALLS_OWN = ("messages", "model", "input", "prompt", "stream")
+_SDKS = ("timeout", "max_retries", "extra_headers", "extra_query", "extra_body")
 _SWITCH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -131,8 +133,12 @@ def _home_path(text: str) -> Path:
 
 def _parameters(value: dict[str, Any]) -> dict[str, Any]:
     for name in value:
-        if name in ("messages", "model", "input", "prompt", "stream"):
+        if name in (*_CALLS_OWN, *_SDKS):
             raise ValueError(f"{name!r} is no default parameter: each call says it, or a setting of its own")
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        raise ValueError("JSON cannot say it, and so no request") from None
     return value
 
 

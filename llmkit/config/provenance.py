@@ -116,6 +116,7 @@ def explained(error: ValidationError, kind: "type[Settings]", arguments: dict[st
         )
     value, source = _value(kind, name, arguments)
     value = _seen_address(value) if isinstance(value, str) and name in ("base_url", "endpoint") else value
+    value = {**value, "extra_headers": "***"} if isinstance(value, dict) and "extra_headers" in value else value
     shown = "" if name in kind.hidden else f" = {excerpt(value)}"
     entry = "".join(f"[{part!r}]" for part in location[1:]) if isinstance(value, dict) else ""
     reason = str(problem["msg"]).removeprefix("Value error, ")

@@ -79,7 +79,7 @@ async def _list_models(transport: "_Probe") -> Mapping[str, str]:
     reply = await transport.ask("GET", transport.models_url)
     try:
         listed = json.loads(await reply.read())
-    except ValueError:
+    except (ValueError, RecursionError):
         listed = None
     finally:
         await reply.close()

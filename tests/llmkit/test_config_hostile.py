@@ -130,3 +130,19 @@ def test_a_line_of_dotenv_that_cannot_be_read_is_named_where_something_is_missin
     with pytest.raises(ConfigError, match=r"line 2 of .*\.env") as caught:
         OpenAISettings.load()
     assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'extra_headers = {{Authorization = "Bearer {KEY}"}}',
+        "timeout = 3",
+        "temperature = nan",
+        "metadata = {since = 2026-01-01}",
+    ],
+)
+def test_what_no_request_can_say_is_no_default(text: str) -> None:
+    Path("llmkit.toml").write_text(f"[defaults]\n{text}\n")
+    with pytest.raises(ConfigError, match=r"defaults .*llmkit\.toml") as caught:
+        OpenAISettings.load(api_key="another-key")
+    assert KEY not in str(caught.value)

@@ -261,6 +261,13 @@ def test_a_page_of_something_else_is_no_api() -> None:
     assert "a login page is in between" in found.output
 
 
+def test_an_answer_that_is_nested_without_end_is_no_list_of_models() -> None:
+    with Fixed(http("200 OK", '{"data":' + "[" * 100_000)) as hostile:
+        found = openai(hostile.url)
+    assert found.exit_code == 1
+    assert "holds no list of models" in found.output
+
+
 def test_a_key_that_the_server_repeats_is_not_shown() -> None:
     body = json.dumps({"error": {"message": f"Incorrect API key provided: {KEY}.", "code": "invalid_api_key"}})
     with Fixed(http("401 Unauthorized", body)) as echoing:
