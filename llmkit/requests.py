@@ -24,6 +24,7 @@ _ELSEWHERE = {
     "extra_headers": "a call has no headers of its own",
     "extra_query": "a call has no query of its own",
 }
+_STORED = ("responses", "prompt")  # there it is the name of a prompt that the API keeps
 _ROOMS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _canonical = json.JSONEncoder(sort_keys=True, allow_nan=False, separators=(",", ":")).encode
@@ -211,7 +212,7 @@ def _is_text(text: object) -> bool:
 def _checked(surface: Surface, body: dict[str, Any], parameters: Mapping[str, Any], **more: Any) -> Request:
     """The request, if every parameter goes into its body; they follow each other as the SDK sorts them."""
     for name in parameters:
-        if name in _ELSEWHERE and name not in more:
+        if name in _ELSEWHERE and name not in more and (surface, name) != _STORED:
             raise InvalidRequest(f"{name} is not a parameter here: {_ELSEWHERE[name]}")
     rest = {**parameters, **more}
     return Request(surface, body | {name: rest[name] for name in sorted(rest)})

@@ -9,6 +9,7 @@ from llmkit.responses.reading import expect, list_of, text_or_none
 from llmkit.responses.usage import usage
 
 _CUT = {"max_output_tokens": "length", "content_filter": "content_filter"}
+_WHOLE = ("completed", None)  # None is that of gateways which leave it out
 _CALLS = ("function_call", "custom_tool_call")
 
 
@@ -21,8 +22,8 @@ def response(payload: Mapping[str, Any], *, request_id: str | None = None) -> Co
     if status == "failed":
         raise ServerError("The API failed to make this response, and does not say why")
     items = [expect(item, dict, "output[…]") for item in list_of(payload.get("output"), "output")]
-    if status is None and not items:
-        raise MalformedResponse(f"The answer has neither status nor output: it is {excerpt(dict(payload))}")
+    if status in _WHOLE and all(item.get("type") == "reasoning" for item in items):
+        raise MalformedResponse(f"The answer has no output beside reasoning: it is {excerpt(dict(payload))}")
     calls = tuple(_call(item) for item in items if item.get("type") in _CALLS)
     return Completion(
         text="".join(_said(items, "output_text", "text")),
@@ -43,7 +44,7 @@ def finish_reason(payload: Mapping[str, Any], *, calls: bool) -> str | None:
         details = payload.get("incomplete_details")
         reason = details.get("reason") if isinstance(details, Mapping) else None
         return _CUT.get(str(reason), str(reason) if reason else "incomplete")
-    if status in ("completed", None):
+    if status in _WHOLE:
         return "tool_calls" if calls else "stop"
     return None
 

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from llmkit import AsyncClient, Client, Completion, Embedding, StreamEvent
+from llmkit._streams import AsyncStream
+from llmkit.client import Stream
 
 KEY = "sk-canary-5f3a9d"
 
@@ -138,10 +140,24 @@ class Sync:
     def embed(self, texts: Any, **options: Any) -> Embedding:
         return self.client.embed(texts, **options)
 
+    def complete(self, prompt: Any = "Hi", **options: Any) -> Completion:
+        return self.client.complete(prompt, **options)
+
+    def respond(self, question: Any = "Hi", **options: Any) -> Completion:
+        return self.client.respond(question, **options)
+
     def stream(self, seen: list[StreamEvent], **options: Any) -> Completion:
         with self.client.stream("Hi", **options) as stream:
-            seen.extend(stream)
-            return stream.reply
+            return self._read(stream, seen)
+
+    def stream_response(self, seen: list[StreamEvent], question: Any = "Hi", **options: Any) -> Completion:
+        with self.client.stream_response(question, **options) as stream:
+            return self._read(stream, seen)
+
+    @staticmethod
+    def _read(stream: Stream, seen: list[StreamEvent]) -> Completion:
+        seen.extend(stream)  # those before a failure too
+        return stream.reply
 
     def close(self) -> None:
         self.client.close()
@@ -159,14 +175,24 @@ class Async:
     def embed(self, texts: Any, **options: Any) -> Embedding:
         return asyncio.run(self.client.embed(texts, **options))
 
-    def stream(self, seen: list[StreamEvent], **options: Any) -> Completion:
-        async def read() -> Completion:
-            async with self.client.stream("Hi", **options) as stream:
-                async for event in stream:
-                    seen.append(event)
-                return stream.reply
+    def complete(self, prompt: Any = "Hi", **options: Any) -> Completion:
+        return asyncio.run(self.client.complete(prompt, **options))
 
-        return asyncio.run(read())
+    def respond(self, question: Any = "Hi", **options: Any) -> Completion:
+        return asyncio.run(self.client.respond(question, **options))
+
+    def stream(self, seen: list[StreamEvent], **options: Any) -> Completion:
+        return asyncio.run(self._read(self.client.stream("Hi", **options), seen))
+
+    def stream_response(self, seen: list[StreamEvent], question: Any = "Hi", **options: Any) -> Completion:
+        return asyncio.run(self._read(self.client.stream_response(question, **options), seen))
+
+    @staticmethod
+    async def _read(opening: AsyncStream, seen: list[StreamEvent]) -> Completion:
+        async with opening as stream:
+            async for event in stream:
+                seen.append(event)
+            return stream.reply
 
     def close(self) -> None:
         asyncio.run(self.client.aclose())

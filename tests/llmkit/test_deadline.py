@@ -87,7 +87,7 @@ def test_deadline_cuts_a_stream_of_steady_events_and_keeps_its_text(raw: RawServ
 def test_deadline_bounds_all_attempts_and_pauses_together(raw: RawServer, client: Caller) -> None:
     raw.say(raw.http("{}", status="500 Oops", retry_after_ms="100"))
     error, elapsed_s = failure_of(client.chat, deadline_s=DEADLINE_S, max_attempts=100)
-    assert isinstance(error, ServerError)
+    assert isinstance(error, ServerError | DeadlineExceeded)  # which of both depends on how fast the machine is
     assert 2 <= len(error.attempts) <= 5
     assert elapsed_s <= DEADLINE_S + OVERSHOOT_S
 
