@@ -152,9 +152,9 @@ def cases_of_errors() -> Iterator[tuple[type[LLMError], str, Step, dict[str, Any
     yield errors.ConnectionFailed, "chat", fault.reset(), {}
     yield errors.MalformedResponse, "chat", fault.malformed_json(), {}
     yield errors.StreamTruncated, "stream", fault.cut(at="finish", how="eof"), {}
-    yield errors.DeadlineExceeded, "chat", fault.hang(), {"deadline_s": 0.15}
-    yield errors.FirstTokenTimeout, "stream", fault.stall(at={"frame": 0}), {"first_token_s": 0.15}
-    yield errors.IdleTimeout, "stream", fault.stall(at={"frame": 4}), {"idle_s": 0.15}
+    yield errors.DeadlineExceeded, "chat", fault.hang(), {"deadline_s": 0.5}
+    yield errors.FirstTokenTimeout, "stream", fault.stall(at={"frame": 0}), {"first_token_s": 0.5}
+    yield errors.IdleTimeout, "stream", fault.stall(at={"frame": 4}), {"idle_s": 0.5}
 
 
 ERRORS = list(cases_of_errors())
