@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llmkit._flow import Call, Observer
 from llmkit._gate import Gate
@@ -31,6 +31,9 @@ from llmkit.requests import (
 )
 from llmkit.responses import completion, embedding, response, text_completion
 from llmkit.stores import CacheStore, opened
+
+if TYPE_CHECKING:
+    from llmkit.telemetry import Telemetry
 
 EMBEDDING_MODEL = "text-embedding-3-small"
 """What embeds where neither call nor client names an embedding model; on Azure, the deployment of that name."""
@@ -61,6 +64,7 @@ class Engine:
         tpm: int | None = None,
         settings: Settings | None = None,
         provider: type[Settings] = OpenAISettings,
+        telemetry: "Telemetry | bool" = True,
         observers: Iterable[Observer] = (),
         **more: Any,
     ) -> None:
@@ -87,7 +91,7 @@ class Engine:
             max_attempts=self.settings.max_attempts,
             fallback=plan if plan is not None else self.settings.fallback,
         )
-        self.services = _services(self.settings, store, tuple(observers))
+        self.services = _services(self.settings, store, (*self._watching(telemetry=telemetry), *observers))
 
     def chat_errand(
         self, messages: Messages, model: str | None, keywords: Mapping[str, Any], *, stream: bool = False
@@ -155,6 +159,7 @@ class Engine:
             model=request.model,
             tokens=tokens_of(request, self.settings.spec(request.model)) if limit and limit.tpm else 0,
             observers=self.services.observers,
+            request=request,
         )
         return Errand(request, options, call, read, self.checked)
 
@@ -162,6 +167,10 @@ class Engine:
         """The parameters of the call, and those of the client's defaults that the model takes."""
         defaults = self.settings.defaults
         return {**fitting(self.settings.spec(model), defaults, surface=surface), **given} if defaults else given
+
+    def _watching(self, *, telemetry: "Telemetry | bool") -> Iterable[Observer]:  # noqa: ARG002 - the clients' to use
+        """The observers that `telemetry` asks for; the engine itself has none."""
+        return ()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.settings})"

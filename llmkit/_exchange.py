@@ -23,10 +23,12 @@ async def exchange(transport: Transport, gate: Gate, request: Request, call: Cal
     async def send(timeout_s: float) -> tuple[Reply, Response]:
         return await in_time(call, timeout_s, "waiting for the reply", _receive(transport, request, call, read))
 
+    call.request = request
     await transport.prepare()
     reply, response = await drive(call, gate, send)
     attempts = call.succeeded(status_code=response.status_code, request_id=response.request_id)
     await gate.billed(call.leave, reply.usage)
+    call.tell("billed", reply)
     return replace(reply, request_id=response.request_id, attempts=attempts)
 
 

@@ -15,9 +15,22 @@ from llmkit.policies.retry import Limits, Retry, Stop, decide
 
 T = TypeVar("T")
 
-Kind = Literal["leave", "sent", "answered", "failed", "waits", "stops", "cached", "falls back", "ended"]
-"""What an observer is told of: leave to send was given, a request left, it was answered or failed, the call waits
-before the next or stops, a cached answer was found, a fallback is asked, the call has ended."""
+Kind = Literal[
+    "leave",
+    "sent",
+    "first token",
+    "answered",
+    "billed",
+    "failed",
+    "waits",
+    "stops",
+    "cached",
+    "falls back",
+    "ended",
+]
+"""What an observer is told of: leave to send was given, a request left, its stream began, it was answered, with which
+reply and bill, or failed; the call waits before the next or stops, a cached answer was found, a fallback is asked, the
+call has ended: with a reply, an exception, or None for a stream that was left before its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +94,7 @@ class Gate(Protocol):
 class Call:
     """One call: its limits, its clock and the attempts made so far.
 
+    `request` is what it asks just now, and `notes` are what observers keep with it.
     `round` numbers the models that it has asked, from 0; each has `max_attempts` of its own. `tokens` is what a request
     is estimated to cost, for the rate limit.
     """
@@ -93,6 +107,8 @@ class Call:
     dice: Callable[[], float] = random.random
     attempts: list[Attempt] = field(default_factory=list)
     leave: Any = None
+    request: Any = None
+    notes: dict[str, Any] = field(default_factory=dict)
     started: float = field(init=False)
     sent: float = field(init=False)
     _earlier: int = 0
@@ -106,8 +122,10 @@ class Call:
 
     def tell(self, kind: Kind, detail: object = None) -> None:
         """Tells the observers; what one of them raises is its own business, and the caller's."""
-        for observer in self.observers:
-            observer(Event(kind, self, detail))
+        if self.observers:
+            event = Event(kind, self, detail)
+            for observer in self.observers:
+                observer(event)
 
     @property
     def attempt(self) -> int:

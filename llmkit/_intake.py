@@ -125,6 +125,7 @@ class Intake:
         reply = self._reader.completion()
         request_id = self._response.request_id
         attempts = self._call.succeeded(status_code=self._response.status_code, request_id=request_id)
+        self._call.tell("billed", reply)
         return replace(reply, request_id=request_id, attempts=attempts)
 
     def _fail(self, error: LLMError) -> None:

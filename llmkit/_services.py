@@ -66,7 +66,7 @@ class Services:
         """The reply of a call: `known` already, from the cache, the model or a fallback; as its parser takes it."""
         try:
             reply = await self._parsed(errand, known or await self._asked(errand))
-        except LLMError as error:
+        except BaseException as error:
             errand.call.tell("ended", error)
             raise
         errand.call.tell("ended", reply)

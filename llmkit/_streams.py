@@ -76,6 +76,7 @@ class AsyncStream:
         self._services = services
         self._errand = errand
         self._entered = False
+        self._ended = False
         self._source: Source | None = None
         self._settled: Completion | None = None
         self._closed_because = ""
@@ -96,19 +97,22 @@ class AsyncStream:
         if self._entered:
             raise LLMError("A stream can be entered once: call client.stream(…) again for another")
         self._entered = True
-        services, errand = self._services, self._errand
-        errand.call.start()
-        found = await services.recalled(errand)
-        if found is None:
-            await services.transport.prepare()
-            found = await services.with_fallback(errand, _begun)
+        self._errand.call.start()
+        try:
+            found = await self._found()
+        except BaseException as error:
+            self._tell_end(error)
+            raise
         self._source = found if isinstance(found, Intake) else Replay(found)
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        if self._source is not None and self._source.over and self._source.reply and not self._source.events:
-            await self._settle()
-        await self._close("its `with` block has been left")
+        try:
+            if self._source is not None and self._source.over and self._source.reply and not self._source.events:
+                await self._settle()
+            await self._close("its `with` block has been left")
+        finally:
+            self._tell_end(None)
 
     def __aiter__(self) -> Self:
         return self
@@ -137,6 +141,21 @@ class AsyncStream:
         source = self._source
         return source.events.popleft() if source is not None and source.events and not self._closed_because else None
 
+    async def _found(self) -> Any:
+        """A stream whose first event has come, or a reply that is there already."""
+        services, errand = self._services, self._errand
+        found = await services.recalled(errand)
+        if found is None:
+            await services.transport.prepare()
+            found = await services.with_fallback(errand, _begun)
+        return found
+
+    def _tell_end(self, outcome: object) -> None:
+        """The call has ended, which it does once."""
+        if not self._ended:
+            self._ended = True
+            self._errand.call.tell("ended", outcome)
+
     async def _end(self, source: Source) -> None:
         """No more events will come: there is a reply or a failure."""
         if source.reply is not None:
@@ -147,7 +166,7 @@ class AsyncStream:
             raise LLMError(f"The stream is closed, for {self._closed_because}", partial=self.text)
         failure = source.failure
         self._errand.call.failed(failure)
-        self._errand.call.tell("ended", failure)
+        self._tell_end(failure)
         raise failure
 
     async def _settle(self) -> None:
@@ -161,9 +180,16 @@ class AsyncStream:
         if not reply.cached or errand.degraded:
             reply = await self._services.settled(errand, reply)
         if errand.options.parse is not None:
-            reply = replace(reply, parsed=reask.parsed(errand.options.parse, reply))
+            reply = replace(reply, parsed=self._parsed(errand.options.parse, reply))
         self._settled = reply
-        errand.call.tell("ended", reply)
+        self._tell_end(reply)
+
+    def _parsed(self, parse: Callable[..., Any], reply: Completion) -> Any:
+        try:
+            return reask.parsed(parse, reply)
+        except BaseException as error:
+            self._tell_end(error)
+            raise
 
     async def _close(self, reason: str) -> None:
         """Closes the connection; the first reason is that which is told to who reads on."""
@@ -182,13 +208,14 @@ async def _begun(services: Services, errand: Errand) -> Intake:
 
 
 async def _first(transport: Transport, request: Request, call: Call, timeout_s: float) -> Intake:
+    call.request = request
     response = await _in_time(call, timeout_s, transport.open(request, attempt=call.attempt))
     opened: Response | Intake = response
     try:
         if response.content_type not in ("text/event-stream", ""):
             return await _in_time(call, call.remaining_s, _refused(response, transport.hidden_in_answers))
         opened = intake = Intake(response, _reader(request, transport.hidden_in_answers), call)
-        return await _spoken(intake)
+        return await _spoken(intake, call)
     except BaseException as error:
         await opened.close()
         if isinstance(error, LLMError):
@@ -201,11 +228,12 @@ async def _refused(response: Response, hide: Callable[[str], str]) -> NoReturn:
     raise MalformedResponse(f"The API answered with {response.content_type!r} where a stream was asked for")
 
 
-async def _spoken(intake: Intake) -> Intake:
+async def _spoken(intake: Intake, call: Call) -> Intake:
     """The intake, once it has brought an event."""
     await intake.wait()
     if intake.failure is not None and not intake.events:
         raise intake.failure
+    call.tell("first token")
     return intake
 
 

@@ -6,6 +6,7 @@ from typing import Any, Self, cast
 
 from llmkit import _background
 from llmkit._engine import Engine, Messages
+from llmkit._flow import Observer
 from llmkit._services import Errand
 from llmkit._streams import AsyncStream
 from llmkit.bulk import calls as bulk
@@ -16,10 +17,30 @@ from llmkit.options import CallOptions
 from llmkit.requests import Texts
 from llmkit.responses import Completion, Embedding
 from llmkit.streaming import StreamEvent
+from llmkit.telemetry import Telemetry
+from llmkit.telemetry.totals import Totals
+from llmkit.telemetry.watchers import Watchers
+from llmkit.tokens import Calibration
 
 
 class _Client(Engine):
-    """What both clients share beside the engine: how they are made."""
+    """What both clients share beside the engine: how they are made, and watched."""
+
+    _watchers: Watchers
+
+    @property
+    def totals(self) -> Totals:
+        """What the calls of this client have used and cost; `snapshot()` and `reset()` tell it."""
+        return self._watchers.totals
+
+    @property
+    def calibration(self) -> Calibration:
+        """What the API billed beyond our counts; empty unless the client was made with Telemetry(calibrate=True)."""
+        return self._watchers.calibration
+
+    def _watching(self, *, telemetry: Telemetry | bool) -> Iterable[Observer]:
+        self._watchers = Watchers(self.settings, telemetry=telemetry)
+        return self._watchers.observers
 
     @classmethod
     def azure(

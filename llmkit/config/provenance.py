@@ -28,6 +28,7 @@ _OTHERS = frozenset(
         "LLMKIT_CACHE_DIR",
         "LLMKIT_SEAL",
         "LLMKIT_LIVE",
+        "LLMKIT_LOG",
         "LLMKIT_LIVE_MODEL",
         "LLMKIT_LIVE_EMBEDDING_MODEL",
         "LLMKIT_LIVE_DEPLOYMENT",
