@@ -2,7 +2,7 @@
 
 summary.md and index.html have the counts by kind, what failed and was skipped, what took long, and coverage by package;
 coverage/index.html has every line. They are made of reports/junit.xml and .coverage. Returns 1 where no test of some
-kind has run.
+kind has run, or a package is covered less than its floor asks.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from tests.kinds import PLACES, kind_of
 
 Outcome: TypeAlias = Literal["passed", "failed", "error", "skipped", "xfailed"]
 OUTCOMES: tuple[Outcome, ...] = ("passed", "failed", "error", "skipped", "xfailed")
+# of a package; `fail_under` in pyproject.toml is that of all together
+FLOORS = {"llmkit": 0.95}
 SLOWEST, LEAST_COVERED, LONGEST_MESSAGE = 15, 15, 300
 PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>{title}</title>
@@ -117,31 +119,42 @@ def _counts(tests: Sequence[Test]) -> Iterator[tuple[str, ...]]:
 
 
 def _covered(coverage: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Yield a row for each package and one for all; a share counts statements and branches, as coverage does."""
-    packages: dict[str, Counter[str]] = {}
-    for path, told in coverage["files"].items():
-        packages.setdefault(path.partition("/")[0], Counter()).update(_numbers(told["summary"]))
-    for name, numbers in (*sorted(packages.items()), ("all", _numbers(coverage["totals"]))):
-        yield name, _share(numbers), *(str(numbers[key]) for key in _SHOWN)
+    """Yield a row for each package and one for all."""
+    for name, numbers in (*_packages(coverage).items(), ("all", _numbers(coverage["totals"]))):
+        yield name, f"{_share(numbers):.1%}", *(str(numbers[key]) for key in _SHOWN)
 
 
 _SHOWN = ("num_statements", "missing_lines", "num_branches", "num_partial_branches")
 _COUNTED = (*_SHOWN, "covered_lines", "covered_branches")
 
 
+def _packages(coverage: Mapping[str, Any]) -> dict[str, Counter[str]]:
+    packages: dict[str, Counter[str]] = {}
+    for path, told in sorted(coverage["files"].items()):
+        packages.setdefault(path.partition("/")[0], Counter()).update(_numbers(told["summary"]))
+    return packages
+
+
 def _numbers(summary: Mapping[str, Any]) -> Counter[str]:
     return Counter({key: int(summary.get(key, 0)) for key in _COUNTED})
 
 
-def _share(numbers: Mapping[str, int]) -> str:
+def _share(numbers: Mapping[str, int]) -> float:
+    """Return how much is covered, of statements and branches together, as coverage has it."""
     there = numbers["num_statements"] + numbers["num_branches"]
-    return f"{(numbers['covered_lines'] + numbers['covered_branches']) / there:.1%}" if there else "100.0%"
+    return (numbers["covered_lines"] + numbers["covered_branches"]) / there if there else 1.0
+
+
+def below_floor(coverage: Mapping[str, Any]) -> dict[str, float]:
+    """Return the packages that are covered less than their floor asks, and how much they are."""
+    shares = {name: _share(numbers) for name, numbers in _packages(coverage).items()}
+    return {name: share for name, share in shares.items() if share < FLOORS.get(name, 0.0)}
 
 
 def _least_covered(coverage: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     files = sorted(coverage["files"].items(), key=lambda each: each[1]["summary"]["percent_covered"])
     for path, told in files[:LEAST_COVERED]:
-        yield path, _share(_numbers(told["summary"])), str(told["summary"]["missing_lines"])
+        yield path, f"{_share(_numbers(told['summary'])):.1%}", str(told["summary"]["missing_lines"])
 
 
 def as_markdown(title: str, about: str, parts: Iterable[Section]) -> str:
@@ -178,7 +191,7 @@ def measured(reports: Path) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the reports, and return 1 where a kind of tests is empty."""
+    """Write the reports, and return 1 where a kind of tests is empty or a package below its floor."""
     parser = argparse.ArgumentParser(prog="python -m scripts.report", description="Writes reports/ of the last run.")
     parser.add_argument("directory", nargs="?", type=Path, default=Path("reports"), help="default: %(default)s")
     reports: Path = parser.parse_args(arguments).directory
@@ -192,7 +205,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     missing = missing_kinds(tests)
     for kind in missing:
         print(f"no {kind} test has run: look in {' and '.join(PLACES[kind]) or 'tests/'}", file=sys.stderr)
-    return 1 if missing else 0
+    low = below_floor(coverage)
+    for name, share in low.items():
+        print(f"{name} is covered to {share:.1%}, less than {FLOORS[name]:.0%}", file=sys.stderr)
+    return 1 if missing or low else 0
 
 
 if __name__ == "__main__":

@@ -187,6 +187,14 @@ def test_reduced_coverage_fails(reduced: Made) -> None:
     assert "total of 80 is less than fail-under=90" in reduced.said
 
 
+@pytest.mark.parametrize(("covered", "low"), [(95, {}), (94, {"llmkit": 0.94})])
+def test_a_package_has_a_floor_of_its_own(covered: int, low: dict[str, float]) -> None:
+    """Row 6.T2: the other package cannot make up for it."""
+    summary = {"num_statements": 100, "covered_lines": covered}
+    rest = {"num_statements": 1_000, "covered_lines": 1_000}
+    assert report.below_floor({"files": {"llmkit/a.py": {"summary": summary}, "x/b.py": {"summary": rest}}}) == low
+
+
 def test_a_failed_test_fails_the_build_and_is_in_the_report(tmp_path: Path) -> None:
     """Row 6.I6."""
     broken = made(tmp_path, BROKEN="1")
