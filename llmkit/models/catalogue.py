@@ -18,6 +18,7 @@ _VERSION = re.compile(r"(-(\d{4}-\d{2}-\d{2}|\d{4}|preview|latest|v\d))+")
 _O_SERIES = re.compile(r"o\d+\b")
 _SINCE_GPT_5 = re.compile(r"gpt-([5-9]|\d\d)\b")
 _REMEMBERED = 4096  # names whose spec is kept; a server sees as many as its clients make up
+_LONGEST = 200  # letters of a name that is kept
 
 
 class _Registry:
@@ -26,28 +27,45 @@ class _Registry:
     What was looked up is kept here, and not beside, so that an answer about models of yesterday cannot outlive them.
     """
 
-    __slots__ = ("found", "rows", "specs")
+    __slots__ = ("found", "longest", "rows", "specs")
 
     def __init__(self, rows: dict[str, dict[str, Any]], specs: dict[str, ModelSpec]) -> None:
         self.rows = rows
         self.specs = {name: specs[name] for name in sorted(specs, key=len, reverse=True)}
+        self.longest = max(map(len, specs), default=0)
         self.found: dict[str, ModelSpec] = {}
 
     def find(self, model: str) -> ModelSpec:
         spec = self._search(model)
-        if len(self.found) < _REMEMBERED:
+        if len(self.found) < _REMEMBERED and len(model) <= _LONGEST:
             self.found[model] = spec
         return spec
 
+    def dated(self, name: str) -> str | None:
+        """The known model of which `name` is a version, None if there is none."""
+        relative = self._relative(name)
+        return relative if relative is not None and _VERSION.fullmatch(name, len(relative)) else None
+
     def _search(self, model: str) -> ModelSpec:
         name = base_name(model)
-        relative = next((known for known in self.specs if name == known or name.startswith(f"{known}-")), None)
+        relative = self._relative(name)
         if relative is None:
             return _guess(model)
         spec = self.specs[relative]
         if _VERSION.fullmatch(name, len(relative)) or name == relative:
             return spec
         return ModelSpec(name=model, family=spec.family, framing=spec.framing, encoding=spec.encoding, known=False)
+
+    def _relative(self, name: str) -> str | None:
+        """The longest known name that is this one, or its beginning before a hyphen."""
+        if name in self.specs:
+            return name
+        end = name.rfind("-", 0, self.longest + 1)
+        while end > 0:
+            if name[:end] in self.specs:
+                return name[:end]
+            end = name.rfind("-", 0, end)
+        return None
 
 
 _registry: _Registry | None = None
@@ -82,7 +100,7 @@ def register(
     What is not given is taken from the model or family `like`, without one from the model itself, or from what its name
     looks like. Raises ConfigError for a name that is known already, for unknown facts, and for values that can't be.
     """
-    key = base_name(name)
+    key = _key(name, origin)
     with _lock:
         current = _registry or _read()
         if key in current.specs and not replace:
@@ -103,16 +121,16 @@ def register_all(table: object, *, origin: str) -> None:
     if not table:
         return
     with _lock:
-        _publish(_registry or _read(), {base_name(name): facts for name, facts in table.items()}, origin=origin)
+        _publish(_registry or _read(), _keyed(table, origin), origin=origin)
 
 
 def load(path: str | Path) -> None:
     """Adds the models of a TOML file with a table `[models]`, in the form of `models.toml`."""
     file = Path(path)
     try:
-        data = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{file.resolve()} cannot be read as a file of models: {error}") from None
+        data = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{file.absolute()} cannot be read as a file of models: {error}") from None
     register_all(data.get("models", {}), origin=str(file.resolve()))
 
 
@@ -136,16 +154,8 @@ def _publish(current: _Registry, table: dict[str, dict[str, Any]], *, origin: st
     rows = dict(current.rows)
     for name, facts in table.items():
         check(facts, f"{origin}: the model {name!r}")
-        like = facts.get("like") or (name if name in rows else None)
-        if like is not None and base_name(like) not in rows:
-            near = difflib.get_close_matches(like, rows, n=1)
-            raise ConfigError(f"{origin}: the model {name!r} is like {like!r}, which is not known{_question(near)}")
-        base = rows[base_name(like)] if like else _row(_guess(name))
-        if like and base_name(like) != name:
-            base = {key: value for key, value in base.items() if key not in ABOUT["retires"]}
-        own = {key: value for key, value in facts.items() if key != "like"}
-        said = {about: Source(url=origin) for about, keys in ABOUT.items() if keys & own.keys()}
-        rows[name] = base | own | {"sources": base.get("sources", {}) | said}
+    for name in _in_order(table, origin):
+        rows[name] = _written(name, table[name], current, rows, origin)
     changed = {name: spec_of(name, rows[name]) for name in table}
     for name, spec in changed.items():
         check_limits(spec, f"{origin}: the model {name!r}")
@@ -153,6 +163,58 @@ def _publish(current: _Registry, table: dict[str, dict[str, Any]], *, origin: st
         _registry = _Registry(rows, current.specs | changed)
     else:
         _registry = current
+
+
+def _written(
+    name: str, facts: dict[str, Any], current: _Registry, rows: dict[str, dict[str, Any]], origin: str
+) -> dict[str, Any]:
+    """The row of a model that the application adds or corrects."""
+    like = facts.get("like") or (name if name in rows else None)
+    relative = base_name(like) if like else None
+    if relative is not None and relative not in rows:
+        relative = current.dated(relative)
+        if relative is None:
+            near = difflib.get_close_matches(str(like), rows, n=1)
+            raise ConfigError(f"{origin}: the model {name!r} is like {like!r}, which is not known{_question(near)}")
+    base = rows[relative] if relative is not None else _row(_guess(name))
+    if relative not in (None, name):
+        base = {key: value for key, value in base.items() if key not in ABOUT["retires"]}
+    own = {key: value for key, value in facts.items() if key != "like"}
+    said = {about: Source(url=origin) for about, keys in ABOUT.items() if keys & own.keys()}
+    return base | own | {"sources": base.get("sources", {}) | said}
+
+
+def _in_order(table: dict[str, dict[str, Any]], origin: str) -> list[str]:
+    """The names, each after the one that it is like; raises ConfigError for a circle."""
+    ordered: dict[str, None] = {}
+    for first in table:
+        chain: dict[str, None] = {}
+        name = first
+        while name in table and name not in ordered and name not in chain:
+            chain[name] = None
+            name = base_name(table[name].get("like") or name)
+        last = next(reversed(chain), name)
+        if name in chain and name != last:
+            raise ConfigError(f"{origin}: the model {last!r} is like {name!r}, which is like it")
+        ordered |= dict.fromkeys(reversed(chain))
+    return list(ordered)
+
+
+def _keyed(table: dict[Any, dict[str, Any]], origin: str) -> dict[str, dict[str, Any]]:
+    keyed: dict[str, dict[str, Any]] = {}
+    for name, facts in table.items():
+        key = _key(name, origin)
+        if key in keyed:
+            raise ConfigError(f"{origin}: the model {key!r} stands there twice, in two spellings")
+        keyed[key] = facts
+    return keyed
+
+
+def _key(name: object, origin: str) -> str:
+    """The registry's spelling of a name; raises ConfigError for what is none."""
+    if not isinstance(name, str) or not name.strip() or name != name.strip():
+        raise ConfigError(f"{origin}: {name!r} is no name of a model: give a text without blanks around it")
+    return base_name(name)
 
 
 def _read() -> _Registry:

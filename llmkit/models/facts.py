@@ -23,9 +23,13 @@ Check = tuple[str, Callable[[Any], bool]]
 _TOKENS: Check = ("a number of tokens above 0", lambda value: type(value) is int and value > 0)
 _WORDS: Check = ("a list of words", lambda value: _is_list(value) and all(isinstance(word, str) for word in value))
 _WORD: Check = ("a word", lambda value: isinstance(value, str) and bool(value.strip()))
+_ORDERED: Check = (
+    "a list of words, in their order",
+    lambda value: _is_row(value) and all(isinstance(word, str) for word in value),
+)
 _DOLLARS: Check = (
     "a list of three prices in US dollars for a million tokens: input, cached input, output",
-    lambda value: _is_list(value) and len(value) == 3 and all(_is_price(price) for price in value),
+    lambda value: _is_row(value) and len(value) == 3 and all(_is_price(price) for price in value),
 )
 
 
@@ -44,6 +48,14 @@ def _is_list(value: object) -> bool:
     return isinstance(value, list | tuple | set | frozenset)
 
 
+def _is_row(value: object) -> bool:
+    return isinstance(value, list | tuple)
+
+
+def _is_span(value: Any) -> bool:
+    return _is_row(value) and len(value) == 2 and all(type(one) is int for one in value) and 0 <= value[0] <= value[1]
+
+
 def _is_price(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1_000_000
 
@@ -59,7 +71,7 @@ FACTS: dict[str, Check] = {
     "dimensions": _TOKENS,
     "surfaces": _some_of(get_args(Surface)),
     "capabilities": _some_of(get_args(Capability)),
-    "efforts": _WORDS,
+    "efforts": _ORDERED,
     "default_effort": _WORD,
     "refused": _WORDS,
     "fixed": _WORDS,
@@ -71,7 +83,7 @@ FACTS: dict[str, Check] = {
     "replacement": _WORD,
     "image_tokens": (
         "a list of the fewest and the most tokens of an image",
-        lambda value: _is_list(value) and len(value) == 2 and all(type(one) is int for one in value),
+        _is_span,
     ),
 }
 """Every key, and what its value has to be."""
@@ -114,7 +126,7 @@ def check(facts: Mapping[str, Any], where: str) -> None:
     """Raises ConfigError for a key that is none, or a value that can't be; `where` begins the message."""
     for name, value in facts.items():
         if name not in FACTS:
-            near = difflib.get_close_matches(name, FACTS, n=1) or [", ".join(FACTS)]
+            near = difflib.get_close_matches(str(name), FACTS, n=1) or [", ".join(FACTS)]
             raise ConfigError(
                 f"{where} has {name!r}, which is nothing that is said of a model; did you mean {near[0]}?"
             )

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from llmkit.errors import excerpt
 from llmkit.models.spec import ModelSpec, Surface
 
 if TYPE_CHECKING:
@@ -41,6 +42,14 @@ COUNTS: dict[str, tuple[int, int | None]] = {
     "dimensions": (1, None),
 }
 """Whole numbers, the least and the most."""
+
+SHAPES: dict[str, tuple[tuple[type, ...], str]] = {
+    "tools": ((list, tuple), "a list of tools"),
+    "logit_bias": ((Mapping,), "a mapping of token ids to numbers from -100 to 100"),
+    "stop": ((str, list, tuple), "a text, or a list of 4 at most"),
+    "response_format": ((Mapping,), "a mapping, for example {'type': 'json_object'}"),
+}
+"""What a parameter has to be, by its type and in words."""
 
 _LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 _STOPS = 4
@@ -137,6 +146,8 @@ def _wrong_surface(spec: ModelSpec, surface: Surface) -> Iterator[Problem]:
 
 
 def _out_of_range(spec: ModelSpec, name: str, value: object) -> Problem | None:
+    if name in SHAPES and (problem := _misshapen(name, value)):
+        return problem
     if name in RANGES:
         low, high = RANGES[name]
         if not _is_number(value) or not low <= value <= high:
@@ -150,6 +161,15 @@ def _out_of_range(spec: ModelSpec, name: str, value: object) -> Problem | None:
         wrong = [bias for bias in value.values() if not (_is_number(bias) and -100 <= bias <= 100)]
         if wrong:
             return _problem(name, wrong[0], "a bias is out of range", "give numbers from -100 to 100")
+    return None
+
+
+def _misshapen(name: str, value: object) -> Problem | None:
+    types, words = SHAPES[name]
+    if not isinstance(value, types):
+        return _problem(name, value, f"it is a {type(value).__name__}", f"give {words}")
+    if name == "response_format" and isinstance(value, Mapping) and not isinstance(value.get("type"), str):
+        return _problem(name, value, "it names no type", f"give {words}")
     return None
 
 
@@ -211,9 +231,8 @@ def _problem(name: str, value: object, reason: str, advice: str) -> Problem:
 
 
 def _is_number(value: object) -> "TypeIs[int | float]":
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return math.isfinite(value) if isinstance(value, float) else isinstance(value, int) and not isinstance(value, bool)
 
 
 def _brief(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:80]}…"
+    return excerpt(value, limit=80)

@@ -94,6 +94,14 @@ def test_what_a_model_was_recorded_to_take_passes(model: str, parameters: dict[s
         ("max_completion_tokens", 0),
         ("stop", ["a", "b", "c", "d", "e"]),
         ("logit_bias", {"50256": 101}),
+        pytest.param("temperature", 10**400, id="temperature-of-hundreds-of-digits"),
+        pytest.param("n", 10**5000, id="n-of-thousands-of-digits"),
+        ("logit_bias", [1]),
+        ("response_format", "json"),
+        ("response_format", {"type": ["json_object"]}),
+        ("tools", {"type": "function"}),
+        ("tools", "search"),
+        ("stop", 5),
     ],
 )
 @pytest.mark.parametrize("model", ["gpt-4o", "unknown"])

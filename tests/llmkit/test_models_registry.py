@@ -105,6 +105,11 @@ def test_a_known_model_is_corrected_on_request_only() -> None:
         ({"encoding": "p99k"}, "o200k_base"),
         ({"retires": "2027-01-14"}, "a date"),
         ({"image_tokens": [85]}, "fewest and the most"),
+        ({"image_tokens": [85, 70]}, "fewest and the most"),
+        ({"image_tokens": [-5, 70]}, "fewest and the most"),
+        ({"image_tokens": {1, 2}}, "fewest and the most"),
+        ({"price": {1, 2, 3}}, "three prices"),
+        ({"efforts": {"low", "high"}}, "in their order"),
         ({"contextwindow": 5}, "did you mean context_window"),
         ({"like": "gpt-4oo"}, "did you mean 'gpt-4o'"),
         ({"context_window": 10, "max_output": 11}, "more than its context_window = 10"),
@@ -160,6 +165,83 @@ def test_a_server_that_makes_up_names_does_not_fill_the_memory() -> None:
     for number in range(5000):
         spec_for(f"made-up-{number}")
     assert len(models.catalogue._loaded().found) <= 4096
+
+
+def test_long_names_that_somebody_makes_up_are_not_remembered() -> None:
+    name = "made-up-" * 1000
+    assert not spec_for(name).known
+    assert name not in models.catalogue._loaded().found
+
+
+def test_a_lookup_takes_no_longer_among_thousands_of_models() -> None:
+    """Steps of the interpreter, not seconds: a busy machine has no say."""
+    models.register_all({f"house-{number}": {"context_window": 5} for number in range(3000)}, origin="here")
+    steps = 0
+
+    def count(*_: object) -> None:
+        nonlocal steps
+        steps += 1
+
+    sys.setprofile(count)
+    try:
+        spec_for("something-nobody-knows")
+    finally:
+        sys.setprofile(None)
+    assert steps < 300
+
+
+@pytest.mark.parametrize("name", ["", "  ", " mine", "mine\n", None, 5])
+def test_what_is_no_name_is_refused(name: Any) -> None:
+    with pytest.raises(ConfigError, match="name"):
+        models.register(name, context_window=5)
+    with pytest.raises(ConfigError, match="name"):
+        models.register_all({name: {"context_window": 5}}, origin="here")
+
+
+def test_a_fact_whose_name_is_no_text_is_refused() -> None:
+    with pytest.raises(ConfigError, match="has 5, which is nothing that is said of a model"):
+        models.register_all({"mine": {5: 1}}, origin="here")
+
+
+def test_the_order_of_a_file_does_not_matter() -> None:
+    models.register_all(
+        {"c": {"like": "b"}, "b": {"like": "gpt-4o"}, "gpt-4o": {"context_window": 64_000}}, origin="here"
+    )
+    assert (spec_for("c").context_window, spec_for("c").max_output) == (64_000, 16_384)
+
+
+def test_models_that_are_like_each_other_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"here: the model '[ab]' is like '[ab]', which is like it"):
+        models.register_all({"a": {"like": "b"}, "b": {"like": "a"}}, origin="here")
+
+
+def test_one_model_in_two_spellings_is_refused() -> None:
+    with pytest.raises(ConfigError, match="here: the model 'gpt-4o' stands there twice"):
+        models.register_all({"GPT-4o": {"max_output": 5}, "gpt-4o": {"max_output": 6}}, origin="here")
+
+
+def test_a_model_may_be_like_a_dated_version() -> None:
+    assert models.register("mine", like="gpt-4o-2024-08-06").context_window == 128_000
+
+
+@pytest.mark.parametrize("data", [b"x = " + b"[" * 100_000, b"[models.mine]\nmax_output = " + b"9" * 5000])
+def test_a_file_that_breaks_the_reader_is_named(data: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "ours.toml"
+    file.write_bytes(data)
+    with pytest.raises(ConfigError, match=r"ours\.toml"):
+        models.load(file)
+
+
+def test_a_path_that_cannot_be_is_refused() -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        models.load("a\0b")
+
+
+def test_a_file_that_begins_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "ours.toml"
+    file.write_bytes(b"\xef\xbb\xbf[models.mine]\nmax_output = 5\n")
+    models.load(file)
+    assert spec_for("mine").max_output == 5
 
 
 def test_threads_that_look_up_while_others_register_see_one_or_the_other() -> None:
