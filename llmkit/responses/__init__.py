@@ -2,7 +2,7 @@
 
 from llmkit.responses.completion import COMPLETE, Completion, ToolCall, completion, text_completion
 from llmkit.responses.embedding import Embedding, embedding
-from llmkit.responses.reading import cleared, error_object, expect, list_of, loads, parse_json, text_or_none
+from llmkit.responses.reading import cleared, error_object, expect, list_of, loads, parse_json, scrubbed, text_or_none
 from llmkit.responses.response import finish_reason, response
 from llmkit.responses.usage import Usage, usage
 
@@ -22,6 +22,7 @@ __all__ = [
     "loads",
     "parse_json",
     "response",
+    "scrubbed",
     "text_completion",
     "text_or_none",
     "usage",

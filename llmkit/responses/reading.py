@@ -32,16 +32,17 @@ def parse_json(data: bytes, *, hide: Callable[[str], str] = str) -> dict[str, An
 
 def cleared(value: object, text: str, hide: Callable[[str], str]) -> object:
     """The value of a JSON text that `hide` has seen, without secrets that were spelt with escapes."""
-    return _scrubbed(value, hide) if _SPELT_OTHERWISE.search(text) else value
+    return scrubbed(value, hide) if _SPELT_OTHERWISE.search(text) else value
 
 
-def _scrubbed(value: object, hide: Callable[[str], str]) -> object:
+def scrubbed(value: object, hide: Callable[[str], str]) -> object:
+    """The value with every text in it, also the names, as `hide` leaves it."""
     if isinstance(value, str):
         return hide(value)
     if isinstance(value, dict):
-        return {hide(name): _scrubbed(inner, hide) for name, inner in value.items()}
+        return {hide(name): scrubbed(inner, hide) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_scrubbed(inner, hide) for inner in value]
+        return [scrubbed(inner, hide) for inner in value]
     return value
 
 

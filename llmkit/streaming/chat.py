@@ -9,7 +9,7 @@ from io import StringIO
 from typing import Any
 
 from llmkit.errors import MalformedResponse, StreamTruncated
-from llmkit.responses import Completion, completion, expect, text_or_none
+from llmkit.responses import Completion, completion, expect, scrubbed, text_or_none
 from llmkit.streaming.events import StreamEvent, StreamReader, piece
 from llmkit.streaming.frames import Frame
 from llmkit.streaming.tool_calls import ToolCalls, fragment
@@ -111,12 +111,13 @@ class _Choice:
 
     def payload(self, hide: Callable[[str], str]) -> dict[str, Any]:
         """The choice as a whole reply has it; a secret may have come in pieces, so `hide` looks again."""
-        message: dict[str, Any] = {"role": "assistant", "content": hide(self.text.getvalue()) if self.spoke else None}
+        message: dict[str, Any] = {"role": "assistant", "content": self.text.getvalue() if self.spoke else None}
         message["refusal"] = self._refusal
         message |= self._message
         if self._calls:
             message["tool_calls"] = self._calls.in_order()
-        return {"index": self._index, "message": message, "finish_reason": self.finish_reason} | self._beside
+        said = scrubbed(message, hide)
+        return {"index": self._index, "message": said, "finish_reason": self.finish_reason} | self._beside
 
 
 _NAMED = frozenset({"role", "content", "refusal", "tool_calls"})

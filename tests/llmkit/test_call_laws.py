@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmkit import LLMError, RateLimited, ServerError, parsers
-from llmkit._flow import Call, Send, life
+from llmkit import LLMError, RateLimited, ServerError, StreamEvent, parsers
+from llmkit._flow import Call, Send, Step, life
 from llmkit.policies.fallback import Fallback, Target, steps_after
 from llmkit.policies.retry import Limits
 from tests.llmkit.conftest import KEY, Async, RawServer, Sync
@@ -53,7 +53,9 @@ def told(kind: type[Sync | Async], server: RawServer, function: str, script: lis
     server.scripts.clear()
     for data in script:
         server.say(data)
-    caller, seen = kind(base_url=server.url, api_key=KEY, model="gpt-4o"), []
+    caller = kind(base_url=server.url, api_key=KEY, model="gpt-4o")
+    seen: list[StreamEvent] = []
+    outcome: tuple[Any, ...]
     try:
         reply = caller.stream(seen, **options) if function == "stream" else caller.chat(**options)
         outcome = (reply.text, reply.finish_reason, reply.parsed, reply.degraded)
@@ -108,7 +110,7 @@ def test_each_model_has_attempts_of_its_own_and_all_are_bounded(
 
 def requests_of(call: Call, failure: LLMError) -> int:
     """How many requests are made of one model if each fails."""
-    steps = life(call)
+    steps: Generator[Step, Any, str] = life(call)
     step, sent = next(steps), 0
     try:
         while True:
