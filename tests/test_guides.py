@@ -32,8 +32,8 @@ from mockserver.scripting.matching import CONDITIONS
 from mockserver.scripting.reading import from_data, from_yaml
 from mockserver.scripting.steps import OF_EVERY_STEP
 from mockserver.state import Settings, State
+from mockserver.truth.findings import Measure
 from mockserver.truth.rules import RULES
-from mockserver.truth.verdict import Measure
 
 pytest_plugins = ["pytester"]
 

@@ -11,7 +11,7 @@ from typing import Any
 from mockserver.admin.describing import fault_schema, step_schema
 from mockserver.admin.guard import PREFIX
 from mockserver.admin.schemas import SCHEMAS, nullable, ref, text
-from mockserver.truth.verdict import Measure
+from mockserver.truth.findings import Measure
 
 _WHOLE = {"type": "integer", "minimum": 0, "maximum": 999_999_999_999_999}
 _NUMBER = {"type": "number", "minimum": 0, "maximum": 1_000_000_000}

@@ -19,9 +19,10 @@ from mockserver import MockServer, fault, reply
 from mockserver.surfaces import Spent
 from mockserver.truth.admin import verdict_as_json
 from mockserver.truth.exchange import Exchange
+from mockserver.truth.findings import Measure
 from mockserver.truth.rules import RULES
 from mockserver.truth.rules.retries import hurry
-from mockserver.truth.verdict import Measure, Verdict, VerdictError, exit_code, judge
+from mockserver.truth.verdict import Verdict, VerdictError, exit_code, judge
 from tests.mockserver.asking import CHAT, EMBEDDINGS, chat, user
 from tests.mockserver.conftest import KEY
 

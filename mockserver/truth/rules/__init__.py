@@ -4,12 +4,12 @@ import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+from mockserver.truth.findings import Finding
 from mockserver.truth.rules.case import Case
 from mockserver.truth.rules.losses import notes_of_streams, row_lost, truncated_taken_for_whole
 from mockserver.truth.rules.repetitions import billed_twice, notes_of_bills, row_duplicated
 from mockserver.truth.rules.retries import non_retryable_retried, retry_after_ignored, storm
 from mockserver.truth.rules.waits import notes_of_waits, others_in_a_wait
-from mockserver.truth.verdict import Finding
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import Any
 
 from mockserver.truth.exchange import Exchange
+from mockserver.truth.findings import Finding, Measure
 from mockserver.truth.rows import calls_of
-from mockserver.truth.verdict import Finding, Measure
 
 Attempts = list[Exchange]
 

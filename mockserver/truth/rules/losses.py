@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from mockserver.truth.exchange import Exchange
+from mockserver.truth.findings import Finding
 from mockserver.truth.rules.case import (
     Attempts,
     Case,
@@ -15,7 +16,6 @@ from mockserver.truth.rules.case import (
     whole_rows,
 )
 from mockserver.truth.soundness import text_of
-from mockserver.truth.verdict import Finding
 
 _ENDINGS = {"rst": "was reset", "fin": "was closed in the middle", "garbled": "broke off"}
 _QUOTABLE = 12  # a shorter text may stand in a conversation by chance

@@ -3,8 +3,8 @@
 import itertools
 from collections.abc import Iterator, Sequence
 
+from mockserver.truth.findings import Finding
 from mockserver.truth.rules.case import Attempts, Case, finding, named, rows_in_words, whole_rows
-from mockserver.truth.verdict import Finding
 
 
 def row_duplicated(case: Case) -> Iterator[Finding]:

@@ -4,8 +4,8 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 
 from mockserver.truth.exchange import Exchange
+from mockserver.truth.findings import Finding, Measure
 from mockserver.truth.rules.case import Attempts, Case, finding, in_words, is_final, pairs, pause, says_so, unique
-from mockserver.truth.verdict import Finding, Measure
 
 
 def retry_after_ignored(case: Case) -> Iterator[Finding]:

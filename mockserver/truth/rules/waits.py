@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mockserver.truth.exchange import Exchange
+from mockserver.truth.findings import Finding
 from mockserver.truth.rules.case import Attempts, Case, finding, in_words, is_final
-from mockserver.truth.verdict import Finding
 
 _MANY = 5
 _ON_ITS_WAY_S = 0.005  # what begins so shortly after an answer was sent before it was read
