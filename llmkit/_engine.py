@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from llmkit._flow import Call, Observer
+from llmkit._flow import Call, Observer, audience
 from llmkit._gate import Gate
 from llmkit._services import Errand, Services
 from llmkit._transport import Transport
@@ -200,7 +200,7 @@ def _services(settings: Settings, store: Any, observers: tuple[Observer, ...]) -
         budget=RetryBudget(),
     )
     policy = CachePolicy() if settings.cache_ttl_s is None else _policy(settings.cache_ttl_s)
-    return Services(Transport(settings), gate, stores, identity, policy, observers)
+    return Services(Transport(settings), gate, stores, identity, policy, audience(observers))
 
 
 def _policy(ttl_s: float) -> CachePolicy:

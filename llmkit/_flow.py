@@ -6,9 +6,9 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol, TypeVar, cast
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, cast, get_args
 
 from llmkit.errors import Attempt, DeadlineExceeded, LLMError
 from llmkit.policies.retry import Limits, Retry, Stop, decide
@@ -62,8 +62,7 @@ class Spend:
 Step = Enter | Send | Wait | Spend
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """Something that happened in a call: the attempt, the decision or whatever it is about is in `detail`."""
 
     kind: Kind
@@ -72,6 +71,14 @@ class Event:
 
 
 Observer = Callable[[Event], None]
+Audience = Mapping[Kind, tuple[Observer, ...]]
+
+
+def audience(observers: Iterable[Observer]) -> Audience:
+    """Who is told of what: an observer that has `kinds` of those alone, any other of all."""
+    listed = tuple(observers)
+    kinds: tuple[Kind, ...] = get_args(Kind)
+    return {kind: tuple(one for one in listed if kind in getattr(one, "kinds", kinds)) for kind in kinds}
 
 
 class Gate(Protocol):
@@ -102,7 +109,7 @@ class Call:
     limits: Limits
     model: str = ""
     tokens: int = 0
-    observers: tuple[Observer, ...] = ()
+    observers: Audience = field(default_factory=dict)
     clock: Callable[[], float] = time.monotonic
     dice: Callable[[], float] = random.random
     attempts: list[Attempt] = field(default_factory=list)
@@ -122,9 +129,10 @@ class Call:
 
     def tell(self, kind: Kind, detail: object = None) -> None:
         """Tells the observers; what one of them raises is its own business, and the caller's."""
-        if self.observers:
+        listening = self.observers.get(kind)
+        if listening:
             event = Event(kind, self, detail)
-            for observer in self.observers:
+            for observer in listening:
                 observer(event)
 
     @property
@@ -150,7 +158,7 @@ class Call:
     def sending(self, *, wait_s: float) -> None:
         """A request leaves now, after a pause of `wait_s`."""
         self.sent = self.clock()
-        self.attempts.append(Attempt(model=self.model, wait_s=wait_s))
+        self.attempts.append(Attempt(model=self.model, wait_s=wait_s, sent_s=self.sent - self.started))
         self.tell("sent", self.attempts[-1])
 
     def succeeded(self, *, status_code: int, request_id: str | None) -> tuple[Attempt, ...]:
@@ -181,7 +189,11 @@ class Call:
     def _end(self, kind: Kind, outcome: Attempt) -> None:
         begun = self.attempts[-1]
         self.attempts[-1] = replace(
-            outcome, model=begun.model, wait_s=begun.wait_s, duration_s=self.clock() - self.sent
+            outcome,
+            model=begun.model,
+            wait_s=begun.wait_s,
+            sent_s=begun.sent_s,
+            duration_s=self.clock() - self.sent,
         )
         self.tell(kind, self.attempts[-1])
 

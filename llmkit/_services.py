@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from llmkit._exchange import exchange
-from llmkit._flow import Call, Observer
+from llmkit._flow import Audience, Call
 from llmkit._gate import Gate
 from llmkit._transport import Transport
 from llmkit.errors import InvalidRequest, LLMError, ParseFailed
@@ -55,7 +55,7 @@ class Services:
     stores: Stores
     identity: str
     policy: CachePolicy = field(default_factory=CachePolicy)
-    observers: tuple[Observer, ...] = ()
+    observers: Audience = field(default_factory=dict)
 
     async def aclose(self) -> None:
         """Closes what is open on the running event loop; another call would open it again."""

@@ -39,8 +39,8 @@ from typing import Any, ClassVar
 class Attempt:
     """One HTTP request of a call, and how it ended; `error` names the error class, None after a success.
 
-    `model` is the model or deployment that was asked, `wait_s` the pause before this request, `duration_s` the time
-    from sending it to its end.
+    `model` is the model or deployment that was asked, `wait_s` the pause before this request, `sent_s` the moment at
+    which it left, counted from the beginning of the call, and `duration_s` the time from there to its end.
     """
 
     model: str = ""
@@ -50,6 +50,7 @@ class Attempt:
     request_id: str | None = None
     retry_after_s: float | None = None
     wait_s: float = 0.0
+    sent_s: float = 0.0
     duration_s: float = 0.0
 
 

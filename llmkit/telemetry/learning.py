@@ -15,6 +15,8 @@ _LONGEST = 200_000  # bytes of a request that is counted
 class Learner:
     """Learns from the bills of chats; an observer. `calibration` is what it knows, by the names that were asked."""
 
+    kinds = frozenset({"billed"})
+
     def __init__(self, settings: Settings) -> None:
         self.calibration = Calibration()
         self._settings = settings
@@ -24,7 +26,7 @@ class Learner:
     def __call__(self, event: Event) -> None:
         """Takes a bill."""
         request: Any = event.call.request
-        if event.kind != "billed" or request is None or request.surface != "chat" or len(request.content) > _LONGEST:
+        if request is None or request.surface != "chat" or len(request.content) > _LONGEST:
             return
         usage = event.detail.usage  # type: ignore[attr-defined] # the detail of "billed" is a reply
         model = event.call.model

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from llmkit._flow import Call, Event
@@ -83,21 +83,21 @@ class Logs:
 
     def __init__(self, *, content: bool = False) -> None:
         self._content = content
-        self._writers = {
+        self._writers: dict[str, Callable[[Call, Any], None]] = {
             "sent": self._sent,
-            "answered": self._answered,
+            "billed": self._answered,
             "failed": self._failed,
             "waits": self._waits,
             "stops": self._stops,
             "falls back": self._falls_back,
             "ended": self._ended,
         }
+        self.kinds = frozenset(self._writers)
 
     def __call__(self, event: Event) -> None:
         """Writes what is to be told of an event."""
-        writer = self._writers.get(event.kind)
-        if writer is not None:
-            writer(event.call, event.detail)
+        kind, call, detail = event
+        self._writers[kind](call, detail)
 
     def _sent(self, call: Call, _: object) -> None:
         if _requests.isEnabledFor(logging.DEBUG):

@@ -9,7 +9,7 @@ from llmkit.responses import Usage
 
 Settings = OpenAISettings | AzureSettings
 
-_USUAL_TIERS = (None, "default", "auto", "standard")
+_USUAL_TIERS = ("default", "auto", "standard")
 _DETAILS = ("prompt_tokens_details", "completion_tokens_details")
 
 
@@ -25,11 +25,9 @@ def cost_of(settings: Settings, asked: str, reply: Any) -> float | None:
     price = _price(settings, asked, reply.model)
     if price is None:
         return None
-    return price.cost(
-        input_tokens=bill.prompt_tokens,
-        output_tokens=bill.completion_tokens,
-        cached_tokens=min(bill.cached_tokens, bill.prompt_tokens),
-    )
+    prompt = bill.prompt_tokens
+    cached = min(prompt, bill.cached_tokens)
+    return price.cost(input_tokens=prompt, output_tokens=bill.completion_tokens, cached_tokens=cached)
 
 
 def _price(settings: Settings, asked: str, answered: str) -> Price | None:
@@ -48,9 +46,14 @@ def _is_own(spec: ModelSpec) -> bool:
 
 
 def _is_special(payload: Mapping[str, Any]) -> bool:
-    if payload.get("service_tier") not in _USUAL_TIERS:
+    tier = payload.get("service_tier")
+    if tier is not None and tier not in _USUAL_TIERS:
         return True
     bill = payload.get("usage")
-    return isinstance(bill, Mapping) and any(
-        isinstance(details := bill.get(name), Mapping) and details.get("audio_tokens") for name in _DETAILS
-    )
+    if not isinstance(bill, dict):
+        return False
+    for name in _DETAILS:
+        details = bill.get(name)
+        if isinstance(details, dict) and details.get("audio_tokens"):
+            return True
+    return False

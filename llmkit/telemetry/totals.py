@@ -2,10 +2,10 @@
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
-from llmkit._flow import Event
+from llmkit._flow import Call, Event
 from llmkit.errors import Attempt
 from llmkit.responses import Usage
 from llmkit.telemetry.prices import Settings, cost_of
@@ -13,15 +13,14 @@ from llmkit.telemetry.prices import Settings, cost_of
 _REFUSED = frozenset({408, 499, 504})  # statuses of refusals behind which the model may well have worked
 
 
-@dataclass(frozen=True, slots=True)
-class Bill:
+class Bill(NamedTuple):
     """What one answer used and cost, in US dollars; each is None where it is not known."""
 
     usage: Usage | None
     cost_usd: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Tally:
     """What was used, in requests and tokens, and what it cost, in US dollars.
 
@@ -49,6 +48,14 @@ class Tally:
     def cost_usd(self) -> float | None:
         """The cost of all, None where that of a single request is not known."""
         return None if self.unpriced else self.priced_usd
+
+    def add(self, usage: Usage) -> None:
+        """The tokens of one answer more."""
+        self.prompt_tokens += usage.prompt_tokens
+        self.cached_tokens += usage.cached_tokens
+        self.completion_tokens += usage.completion_tokens
+        self.reasoning_tokens += usage.reasoning_tokens
+        self.total_tokens += usage.total_tokens
 
     def __add__(self, other: "Tally") -> "Tally":
         return Tally(**{name: getattr(self, name) + getattr(other, name) for name in _FIELDS})
@@ -89,69 +96,65 @@ class Totals:
     It leaves the `Bill` of each answer in the notes of its call, for other observers.
     """
 
+    kinds = frozenset({"billed", "failed", "cached", "ended"})
+
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lock = threading.Lock()
-        self._sums: dict[str, dict[str, Any]] = {}
+        self._sums: dict[str, Tally] = {}
 
     def __call__(self, event: Event) -> None:
         """Takes what an event says of usage."""
-        kind = event.kind
+        kind, call, detail = event
         if kind == "billed":
-            self._bill(event)
-        elif kind == "ended":
-            attempts = event.call.attempts
-            if attempts and is_open(attempts[-1]):
-                self._add(attempts[-1].model, failed=1, maybe_billed=1)
-        elif kind == "failed":
-            self._add(event.call.model, failed=1, maybe_billed=int(may_be_billed(event.call.attempts[-1])))
+            self._bill(call, detail)
         elif kind == "cached":
-            self._save(event)
+            self._save(call, detail)
+        elif call.attempts and (kind == "failed" or is_open(call.attempts[-1])):
+            self._fail(call.attempts[-1])
 
     def snapshot(self) -> Summary:
         """What was used since the beginning, or the last reset."""
         with self._lock:
-            return Summary({model: Tally(**sums) for model, sums in self._sums.items()})
+            return Summary({model: replace(sums) for model, sums in self._sums.items()})
 
     def reset(self) -> Summary:
         """Begins anew; returns what was used until now, so that no call is counted twice or not at all."""
         with self._lock:
             sums, self._sums = self._sums, {}
-        return Summary({model: Tally(**found) for model, found in sums.items()})
+        return Summary(sums)
 
-    def _bill(self, event: Event) -> None:
-        call, reply = event.call, event.detail
+    def _bill(self, call: Call, reply: Any) -> None:
+        usage: Usage | None = reply.usage
         cost = cost_of(self._settings, call.model, reply)
-        usage: Usage | None = reply.usage  # type: ignore[attr-defined] # the detail of "billed" is a reply
         call.notes.setdefault("bills", []).append(Bill(usage, cost))
-        if usage is None:
-            self._add(call.model, requests=1, unpriced=1)
-            return
-        self._add(
-            call.model,
-            requests=1,
-            prompt_tokens=usage.prompt_tokens,
-            cached_tokens=usage.cached_tokens,
-            completion_tokens=usage.completion_tokens,
-            reasoning_tokens=usage.reasoning_tokens,
-            total_tokens=usage.total_tokens,
-            **({"unpriced": 1} if cost is None else {"priced_usd": cost}),
-        )
-
-    def _save(self, event: Event) -> None:
-        reply: Any = event.detail
-        self._add(
-            event.call.model,
-            cache_hits=1,
-            saved_tokens=reply.usage.total_tokens if reply.usage is not None else 0,
-            saved_usd=cost_of(self._settings, event.call.model, reply) or 0.0,
-        )
-
-    def _add(self, model: str, **amounts: float) -> None:
         with self._lock:
-            sums = self._sums.setdefault(model, {})
-            for name, amount in amounts.items():
-                sums[name] = sums.get(name, 0) + amount
+            sums = self._of(call.model)
+            sums.requests += 1
+            if usage is not None:
+                sums.add(usage)
+            if cost is None:
+                sums.unpriced += 1
+            else:
+                sums.priced_usd += cost
+
+    def _save(self, call: Call, reply: Any) -> None:
+        cost = cost_of(self._settings, call.model, reply)
+        with self._lock:
+            sums = self._of(call.model)
+            sums.cache_hits += 1
+            sums.saved_tokens += reply.usage.total_tokens if reply.usage is not None else 0
+            sums.saved_usd += cost or 0.0
+
+    def _fail(self, attempt: Attempt) -> None:
+        with self._lock:
+            sums = self._of(attempt.model)
+            sums.failed += 1
+            sums.maybe_billed += may_be_billed(attempt)
+
+    def _of(self, model: str) -> Tally:
+        """The sums of a model; the lock is held."""
+        return self._sums.get(model) or self._sums.setdefault(model, Tally())
 
 
 def is_open(attempt: Attempt) -> bool:

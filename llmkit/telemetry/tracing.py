@@ -9,20 +9,26 @@ import time
 from typing import Any
 
 from llmkit._flow import Call, Event
-from llmkit.errors import ConfigError
+from llmkit.errors import Attempt, ConfigError
+from llmkit.responses import Usage
 from llmkit.telemetry.conventions import Conventions
 from llmkit.telemetry.options import Telemetry
 from llmkit.telemetry.prices import Settings
 from llmkit.telemetry.redaction import described
 from llmkit.telemetry.totals import is_open
 
-_SPAN, _REQUEST, _FIRST = "span", "request span", "first token"
+_CONTEXT, _FIRST = "context", "first token"
 _TOKENS = [4.0**power for power in range(14)]
 _SECONDS = [0.01 * 2**power for power in range(14)]
 
 
 class OpenTelemetry:
-    """Makes the spans and metrics of calls; an observer."""
+    """Makes the spans and metrics of calls, when they have ended; an observer.
+
+    A span begins when its call began; it is never the current one, so spans of an HTTP client stand beside it.
+    """
+
+    kinds = frozenset({"first token", "ended"})
 
     def __init__(self, settings: Settings, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
@@ -30,16 +36,6 @@ class OpenTelemetry:
         self._api: _Instruments | None = None
         if telemetry.opentelemetry:
             self._api = _instruments(telemetry)
-        self._writers = {
-            "leave": self._begun,
-            "sent": self._sent,
-            "first token": self._first_token,
-            "answered": self._request_ended,
-            "failed": self._request_ended,
-            "billed": self._billed,
-            "cached": self._begun,
-            "ended": self._ended,
-        }
 
     def __call__(self, event: Event) -> None:
         """Writes what is to be told of an event; nothing as long as the application does without OpenTelemetry."""
@@ -47,71 +43,71 @@ class OpenTelemetry:
             if "opentelemetry.trace" not in sys.modules:
                 return
             self._api = _instruments(self._telemetry)
-        writer = self._writers.get(event.kind)
-        if writer is not None:
-            writer(self._api, event.call, event.detail)
+        if event.kind == "first token":
+            self._first_token(self._api, event.call)
+        else:
+            self._ended(self._api, event.call, event.detail)
 
-    def _begun(self, api: "_Instruments", call: Call, _: object = None) -> Any:
-        """The span of the call, which begins with its first event, but says when the call began."""
-        span = call.notes.get(_SPAN)
-        if span is None:
-            attributes = self._words.of_request(call)
-            span = call.notes[_SPAN] = api.tracer.start_span(
-                self._words.name(call),
-                kind=api.trace.SpanKind.CLIENT,
-                attributes=attributes,
-                start_time=time.time_ns() - int(call.elapsed_s * 1e9),
-            )
-        return span
-
-    def _sent(self, api: "_Instruments", call: Call, _: object) -> None:
-        span = self._begun(api, call)
-        if span.is_recording():
-            attributes = {"llmkit.attempt": len(call.attempts), "llmkit.wait_s": call.attempts[-1].wait_s}
-            context = api.trace.set_span_in_context(span)
-            name = f"request {len(call.attempts)}"
-            call.notes[_REQUEST] = api.tracer.start_span(name, context=context, attributes=attributes)
-
-    def _request_ended(self, api: "_Instruments", call: Call, _: object) -> None:
-        span = call.notes.pop(_REQUEST, None)
-        if span is None:
-            return
-        last = call.attempts[-1]
-        facts = {"http.response.status_code": last.status_code, "llmkit.request_id": last.request_id}
-        span.set_attributes({name: value for name, value in facts.items() if value is not None})
-        if is_open(last) or last.error:
-            _fail(api, span, last.error or "cancelled")
-        span.end()
-
-    def _first_token(self, api: "_Instruments", call: Call, _: object) -> None:
-        seconds = call.notes[_FIRST] = call.clock() - call.sent
+    def _first_token(self, api: "_Instruments", call: Call) -> None:
+        """What a stream's end does not tell: when it began, and below which span."""
+        seconds = call.clock() - call.sent
+        call.notes |= {_FIRST: seconds, _CONTEXT: api.context.get_current()}
         api.first_token.record(seconds, self._words.of_metric(call))
 
-    def _billed(self, api: "_Instruments", call: Call, reply: Any) -> None:
-        if reply.usage is not None:
-            attributes = self._words.of_metric(call, reply)
-            api.tokens.record(reply.usage.prompt_tokens, attributes | {"gen_ai.token.type": "input"})
-            if reply.usage.completion_tokens:
-                api.tokens.record(reply.usage.completion_tokens, attributes | {"gen_ai.token.type": "output"})
-
     def _ended(self, api: "_Instruments", call: Call, outcome: Any) -> None:
-        span = self._begun(api, call)
-        self._request_ended(api, call, None)
-        failed = isinstance(outcome, BaseException)
-        metric = self._words.of_metric(call, None if failed else outcome)
+        self._record(api, call, outcome)
+        now = time.time_ns()
+        began = now - int(call.elapsed_s * 1e9)
+        span = api.tracer.start_span(
+            self._words.name(call),
+            context=call.notes.get(_CONTEXT),
+            kind=api.trace.SpanKind.CLIENT,
+            attributes=self._words.of_request(call),
+            start_time=began,
+        )
         if span.is_recording():
+            for number, attempt in enumerate(call.attempts, start=1):
+                self._tell_request(api, span, number, attempt, began, now)
             self._finish(api, span, call, outcome)
-        span.end()
+        span.end(now)
+
+    def _record(self, api: "_Instruments", call: Call, outcome: Any) -> None:
+        """The metrics; a cached answer is no operation of the API's."""
+        failed = isinstance(outcome, BaseException)
+        attributes = self._words.of_metric(call, None if failed else outcome)
+        for usage in _usages(call):
+            api.tokens.record(usage.prompt_tokens, attributes | {"gen_ai.token.type": "input"})
+            if usage.completion_tokens:
+                api.tokens.record(usage.completion_tokens, attributes | {"gen_ai.token.type": "output"})
         if failed:
-            metric["error.type"] = type(outcome).__name__
+            attributes["error.type"] = type(outcome).__name__
         if failed or outcome is None or not outcome.cached:
-            api.duration.record(call.elapsed_s, metric)
-        del call.notes[_SPAN]
+            api.duration.record(call.elapsed_s, attributes)
+
+    def _tell_request(
+        self, api: "_Instruments", span: Any, number: int, attempt: Attempt, began: int, now: int
+    ) -> None:
+        start = began + int(attempt.sent_s * 1e9)
+        facts = {
+            "llmkit.model": attempt.model,
+            "llmkit.wait_s": attempt.wait_s,
+            "http.request.resend_count": number - 1 or None,
+            "http.response.status_code": attempt.status_code,
+            "llmkit.request_id": attempt.request_id,
+        }
+        child = api.tracer.start_span(
+            f"request {number}",
+            context=api.trace.set_span_in_context(span),
+            attributes={name: value for name, value in facts.items() if value is not None},
+            start_time=start,
+        )
+        if is_open(attempt) or attempt.error:
+            _fail(api, child, attempt.error or "cancelled")
+        child.end(now if is_open(attempt) else min(now, start + int(attempt.duration_s * 1e9)))
 
     def _finish(self, api: "_Instruments", span: Any, call: Call, outcome: Any) -> None:
         """What is known when a call has ended."""
-        bills = [bill.usage for bill in call.notes.get("bills", []) if bill.usage is not None]
-        span.set_attributes(self._words.of_usage(bills))
+        span.set_attributes(self._words.of_usage(_usages(call)))
         if _FIRST in call.notes:
             span.set_attribute("gen_ai.response.time_to_first_chunk", call.notes[_FIRST])
         if self._telemetry.content:
@@ -125,8 +121,8 @@ class OpenTelemetry:
 class _Instruments:
     """What spans and metrics are written with."""
 
-    def __init__(self, trace: Any, metrics: Any, telemetry: Telemetry) -> None:
-        self.trace = trace
+    def __init__(self, trace: Any, metrics: Any, context: Any, telemetry: Telemetry) -> None:
+        self.trace, self.context = trace, context
         self.tracer = trace.get_tracer("llmkit", tracer_provider=telemetry.tracer_provider)
         meter = metrics.get_meter("llmkit", meter_provider=telemetry.meter_provider)
         self.tokens = meter.create_histogram(
@@ -151,14 +147,19 @@ class _Instruments:
 
 def _instruments(telemetry: Telemetry) -> _Instruments:
     try:
-        from opentelemetry import metrics, trace
+        from opentelemetry import context, metrics, trace
     except ImportError as error:
         raise ConfigError(
             f"telemetry asks for OpenTelemetry, which is not installed ({error}): pip install 'llmkit[otel]'"
         ) from None
-    return _Instruments(trace, metrics, telemetry)
+    return _Instruments(trace, metrics, context, telemetry)
 
 
 def _fail(api: _Instruments, span: Any, kind: str, description: str | None = None) -> None:
     span.set_attribute("error.type", kind)
     span.set_status(api.trace.StatusCode.ERROR, description)
+
+
+def _usages(call: Call) -> list[Usage]:
+    """The bills of all answers: a call that asked again has several."""
+    return [bill.usage for bill in call.notes.get("bills", ()) if bill.usage is not None]
