@@ -10,7 +10,7 @@ from llmkit._flow import Call, drive
 from llmkit._intake import Intake
 from llmkit._services import Errand, Services
 from llmkit._transport import Response, Transport
-from llmkit.errors import FirstTokenTimeout, IdleTimeout, LLMError, MalformedResponse
+from llmkit.errors import FirstTokenTimeout, IdleTimeout, LLMError, MalformedResponse, ParseFailed
 from llmkit.parsers import reask
 from llmkit.policies.cache import replayed
 from llmkit.requests import Request
@@ -79,6 +79,7 @@ class AsyncStream:
         self._ended = False
         self._source: Source | None = None
         self._settled: Completion | None = None
+        self._unparsed: ParseFailed | None = None
         self._closed_because = ""
 
     @property
@@ -88,7 +89,9 @@ class AsyncStream:
 
     @property
     def reply(self) -> Completion:
-        """The whole reply, once every event has been read."""
+        """The whole reply, once every event has been read; raises ParseFailed where the call's parser refuses it."""
+        if self._unparsed is not None:
+            raise self._unparsed
         if self._settled is None:
             raise LLMError("The reply is not whole yet: read all events of the stream first", partial=self.text)
         return self._settled
@@ -110,8 +113,8 @@ class AsyncStream:
         try:
             if self._source is not None and self._source.over and self._source.reply and not self._source.events:
                 await self._settle()
-            await self._close("its `with` block has been left")
         finally:
+            await self._close("its `with` block has been left")
             self._tell_end(None)
 
     def __aiter__(self) -> Self:
@@ -160,7 +163,10 @@ class AsyncStream:
         """No more events will come: there is a reply or a failure."""
         if source.reply is not None:
             await self._settle()
-            return
+            if self._unparsed is None:
+                return
+            await self._close("its reply did not parse")
+            raise self._unparsed
         await self._close("it failed" if source.failure is not None else "its reading was cancelled")
         if source.failure is None:
             raise LLMError(f"The stream is closed, for {self._closed_because}", partial=self.text)
@@ -172,24 +178,23 @@ class AsyncStream:
     async def _settle(self) -> None:
         """Keeps the reply, now that all of it has been read."""
         errand, source = self._errand, self._source
-        if self._settled is not None or source is None or source.reply is None:
+        if self._settled or self._unparsed or source is None or source.reply is None:
             return
         reply = source.reply
         if isinstance(source, Intake):
             await self._services.gate.billed(errand.call.leave, reply.usage)
         if not reply.cached or errand.degraded:
             reply = await self._services.settled(errand, reply)
-        if errand.options.parse is not None:
-            reply = replace(reply, parsed=self._parsed(errand.options.parse, reply))
-        self._settled = reply
-        self._tell_end(reply)
-
-    def _parsed(self, parse: Callable[..., Any], reply: Completion) -> Any:
         try:
-            return reask.parsed(parse, reply)
-        except BaseException as error:
-            self._tell_end(error)
-            raise
+            self._settled = self._parsed(reply)
+        except ParseFailed as error:
+            error.attempts = tuple(errand.call.attempts)
+            self._unparsed = error
+        self._tell_end(self._settled or self._unparsed)
+
+    def _parsed(self, reply: Completion) -> Completion:
+        parse = self._errand.options.parse
+        return reply if parse is None else replace(reply, parsed=reask.parsed(parse, reply))
 
     async def _close(self, reason: str) -> None:
         """Closes the connection; the first reason is that which is told to who reads on."""
@@ -200,11 +205,18 @@ class AsyncStream:
 
 async def _begun(services: Services, errand: Errand) -> Intake:
     """The stream whose first event has come, after as many requests as it takes."""
+    begun: list[Intake] = []
 
     async def send(timeout_s: float) -> Intake:
-        return await _first(services.transport, errand.request, errand.call, timeout_s)
+        begun.append(await _first(services.transport, errand.request, errand.call, timeout_s))
+        return begun[-1]
 
-    return await drive(errand.call, services.gate, send)
+    try:
+        return await drive(errand.call, services.gate, send)
+    except BaseException:
+        for intake in begun:  # cancelled while the gate was told that it came
+            await intake.close()
+        raise
 
 
 async def _first(transport: Transport, request: Request, call: Call, timeout_s: float) -> Intake:
