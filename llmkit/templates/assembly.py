@@ -6,7 +6,7 @@ from typing import Any
 
 from llmkit.errors import TemplateInvalid, excerpt
 from llmkit.templates.content import Image, Part
-from llmkit.templates.engine import Begin, Inserted, Piece, Pieces, Said
+from llmkit.templates.pieces import Begin, Inserted, Piece, Pieces, Said
 
 MOST_CHARACTERS = 16_000_000
 """The length of all text of one rendering; the largest context windows hold a third of that."""
