@@ -4,32 +4,38 @@ A process that is killed loses no answer that it had. The line that it was writi
 before the next is written. One process at a time may write.
 """
 
+import io
 import json
+import logging
 import os
+import stat
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
-from llmkit.errors import ConfigError
+from llmkit.errors import ConfigError, excerpt
 
 if sys.platform != "win32":
     import fcntl
 
-_HEADER = {"llmkit": "bulk", "version": 1}
+log = logging.getLogger(__name__)
+
+_HEADER = json.dumps({"llmkit": "bulk", "version": 1}).encode() + b"\n"
 _SYNC_S = 1.0  # what a machine without power may lose; a killed process loses nothing
 
 
 class ResumeFile:
     """Answers by key, on disk; `with ResumeFile(path) as answers` opens and locks it.
 
-    Raises ConfigError for a file that another process writes, and for one that is something else, which is left as it
-    is.
+    Raises ConfigError for a file that another process writes, for one that is something else, which is left as it is,
+    and where the disk is full.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = _path(path)
+        self.size = 0  # bytes that are whole lines
         self._places: dict[str, tuple[int, int]] = {}  # where each answer stands, and how long its line is
         self._synced = 0.0
 
@@ -44,8 +50,10 @@ class ResumeFile:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:  # every answer is in memory still, and an error would take them away
+            log.warning("%s may not be on the disk: %s", self.path, error.strerror)
         self._file.close()
 
     def __len__(self) -> int:
@@ -61,22 +69,39 @@ class ResumeFile:
         return payload
 
     def add(self, key: str, payload: Mapping[str, Any]) -> None:
-        """Keep an answer."""
+        """Keep an answer; raises ConfigError where the disk does not take it, and leaves no part of it."""
         line = json.dumps({"key": key, "payload": payload}, separators=(",", ":")).encode() + b"\n"
-        start = self._file.seek(0, os.SEEK_END)
-        self._file.write(line)
-        self._file.flush()
+        start = self.size
+        self._append(line)
         self._places[key] = (start, len(line))
-        if time.monotonic() - self._synced > _SYNC_S:
-            os.fsync(self._file.fileno())
-            self._synced = time.monotonic()
 
-    def _opened(self) -> BinaryIO:
+    def _append(self, line: bytes) -> None:
+        try:
+            self._file.truncate(self.size)  # what a write before could not end
+            self._file.seek(self.size)
+            rest = memoryview(line)
+            while rest:
+                rest = rest[self._file.write(rest) :]
+            if time.monotonic() - self._synced > _SYNC_S:
+                os.fsync(self._file.fileno())
+                self._synced = time.monotonic()
+        except OSError as error:
+            reason = error.strerror
+        else:
+            self.size += len(line)
+            return
+        raise ConfigError(f"resume = {str(self.path)!r} cannot be written: {reason}")
+
+    def _opened(self) -> io.FileIO:
         try:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)  # answers are the caller's own business
         except OSError as error:
             raise ConfigError(f"resume = {str(self.path)!r} cannot be opened: {error.strerror}") from None
-        return os.fdopen(descriptor, "r+b")
+        file = io.FileIO(descriptor, "r+")
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            file.close()
+            raise ConfigError(f"resume = {str(self.path)!r} is no regular file: name another one")
+        return file
 
     def _lock(self) -> None:
         if sys.platform == "win32":  # it has no such locks
@@ -89,32 +114,40 @@ class ResumeFile:
             ) from None
 
     def _read(self) -> None:
-        """Find the answers, and cut off a last line that was not finished."""
-        end = 0
-        for number, line in enumerate(self._file, start=1):
-            if not line.endswith(b"\n") and number > 1:
+        """Find the answers; a last line that was not finished gives way to the next."""
+        found = self._file.read(len(_HEADER))
+        if found != _HEADER:
+            self._begin(found)
+            return
+        self.size = len(_HEADER)
+        for number, line in enumerate(io.BufferedReader(io.FileIO(self._file.fileno(), closefd=False)), start=2):
+            if not line.endswith(b"\n"):
                 break
-            self._take(line, number, end)
-            end += len(line)
-        if end == 0:
-            self._file.write(json.dumps(_HEADER).encode() + b"\n")
-            self._file.flush()
-        else:
-            self._file.truncate(end)
+            self._take(line, number)
+            self.size += len(line)
 
-    def _take(self, line: bytes, number: int, start: int) -> None:
+    def _begin(self, found: bytes) -> None:
+        """Write the first line, where there is none or a part of it; leave any other file as it is."""
+        if not _HEADER.startswith(found):
+            raise ConfigError(
+                f"resume = {str(self.path)!r} is no file of bulk answers, and is left as it is: name another one"
+            )
+        self._append(_HEADER)
+
+    def _take(self, line: bytes, number: int) -> None:
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             row = None
-        if number == 1:
-            if row != _HEADER:
-                raise ConfigError(
-                    f"resume = {str(self.path)!r} is no file of bulk answers, and is left as it is: name another one"
-                )
-        elif isinstance(row, dict) and isinstance(row.get("payload"), dict) and isinstance(row.get("key"), str):
-            self._places[row["key"]] = (start, len(line))
+        if isinstance(row, dict) and isinstance(row.get("payload"), dict) and isinstance(row.get("key"), str):
+            self._places[row["key"]] = (self.size, len(line))
         else:
             raise ConfigError(
                 f"{self.path}, line {number}, is no answer: was the file edited? Take the line out, or name another one"
             )
+
+
+def _path(path: object) -> Path:
+    if isinstance(path, str | os.PathLike) and "\0" not in os.fspath(path):
+        return Path(path)
+    raise ConfigError(f"resume = {excerpt(path)}: it has to be the path of a file")

@@ -57,12 +57,23 @@ async def run(
     What would fail every call ends the run at once.
     """
     running = _Run(jobs, answers, show)
-    async with asyncio.TaskGroup() as group:
-        for _ in range(min(concurrency, len(running.open))):
-            group.create_task(running.work())
+    bug = await _worked(running, concurrency)
+    if bug is not None:
+        raise bug
     if running.failures and not (returns_errors and running.hopeless is None):
         raise running.failure()
     return [running.failures.get(index, running.results[index]) for index in range(len(jobs))]
+
+
+async def _worked(running: "_Run", concurrency: int) -> Exception | None:
+    """Does all there is to do; returns what ended it, if that is no error of a call but somebody's bug."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(concurrency, len(running.open))):
+                group.create_task(running.work())
+    except ExceptionGroup as bugs:
+        return bugs.exceptions[0]
+    return None
 
 
 @dataclass(slots=True)
@@ -103,18 +114,18 @@ class _Run:
             if self.hopeless is not None:
                 return
             try:
-                reply = await asked_patiently(self.jobs[index])
+                self.results[index] = await asked_patiently(self.jobs[index])
+                self._keep(index)
             except LLMError as error:
                 self.failures[index] = error
                 if isinstance(error, _HOPELESS):
                     self.hopeless = error
-            else:
-                self._keep(index, reply)
             self.done += 1
             self.show(self.done, len(self.jobs))
 
-    def _keep(self, index: int, reply: Any) -> None:
-        self.results[index] = reply
+    def _keep(self, index: int) -> None:
+        """Write the reply down; where the disk does not take it, it is in the results of the failure still."""
+        reply = self.results[index]
         if self.answers is not None and reply.degraded is None:  # a stand-in is asked again next time
             self.answers.add(self._keys[index], reply.payload)
 
