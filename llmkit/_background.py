@@ -15,6 +15,7 @@ import concurrent.futures
 import contextvars
 import os
 import threading
+import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -25,6 +26,7 @@ CANCEL_S = 1.0  # how long an interrupt waits for what it cancels; only code tha
 
 _lock = threading.Lock()
 _idle: list[Loop] = []
+_lent: weakref.WeakSet[Loop] = weakref.WeakSet()
 _inherited: list[Loop] = []  # a forked child must not even close its parent's loops: both share what they wait with
 
 
@@ -51,14 +53,15 @@ def run_everywhere(make: Callable[[], Coroutine[Any, Any, None]]) -> None:
 def borrow() -> Loop:
     """A loop for the caller alone; `give_back` it."""
     with _lock:
-        if _idle:
-            return _idle.pop()
-    return asyncio.new_event_loop()
+        loop = _idle.pop() if _idle else asyncio.new_event_loop()
+        _lent.add(loop)
+    return loop
 
 
 def give_back(loop: Loop) -> None:
     """Lets others have the loop."""
     with _lock:
+        _lent.discard(loop)
         _idle.append(loop)
 
 
@@ -121,17 +124,21 @@ async def _settled() -> None:
 
 
 def _close() -> None:
-    while _idle:
-        loop = _idle.pop()
+    for loop in [*_idle, *_lent]:
+        if loop.is_running():
+            continue  # in a thread that outlives the interpreter
+        _cancel_all(loop)  # of a stream that was never left
         run_on(loop, _settled())
         loop.close()
+    _idle.clear()
 
 
 def _forget() -> None:
     global _lock
     _lock = threading.Lock()
-    _inherited.extend(_idle)
+    _inherited.extend([*_idle, *_lent])
     _idle.clear()
+    _lent.clear()
 
 
 atexit.register(_close)
