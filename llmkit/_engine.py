@@ -155,7 +155,7 @@ class Engine:
         options = self.options if options is None else options.over(self.options)
         limit = self.services.gate.limit
         call = Call(
-            options.limits(),
+            options.limits,
             model=request.model,
             tokens=tokens_of(request, self.settings.spec(request.model)) if limit and limit.tpm else 0,
             observers=self.services.observers,
@@ -187,11 +187,11 @@ def _restored(kind: type[Engine], settings: Settings, options: CallOptions) -> E
 
 def _services(settings: Settings, store: Any, observers: tuple[Observer, ...]) -> Services:
     url = None if settings.state_url is None else settings.state_url.get_secret_value()
-    stores = opened(state_url=url, cache=settings.cache if store is None else store)
     identity = endpoint_identity(
         address=settings.address,
         **{name: getattr(settings, name, None) for name in ("api_version", "organization", "project")},
     )
+    stores = opened(state_url=url, cache=settings.cache if store is None else store, endpoint=identity)
     gate = Gate(
         states=stores.states,
         endpoint=identity,

@@ -7,7 +7,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar, cast, get_args
 
 from llmkit.errors import Attempt, DeadlineExceeded, LLMError
@@ -163,20 +163,18 @@ class Call:
 
     def succeeded(self, *, status_code: int, request_id: str | None) -> tuple[Attempt, ...]:
         """The request on the wire was answered; returns all attempts."""
-        self._end("answered", Attempt(status_code=status_code, request_id=request_id))
+        self._end("answered", status_code=status_code, request_id=request_id)
         return tuple(self.attempts)
 
     def failed(self, error: LLMError) -> LLMError:
         """The request on the wire failed; the error now carries every attempt."""
         self._end(
             "failed",
-            Attempt(
-                status_code=error.status_code,
-                error=type(error).__name__,
-                code=error.code,
-                request_id=error.request_id,
-                retry_after_s=error.retry_after_s,
-            ),
+            status_code=error.status_code,
+            error=type(error).__name__,
+            code=error.code,
+            request_id=error.request_id,
+            retry_after_s=error.retry_after_s,
         )
         error.attempts = tuple(self.attempts)
         return error
@@ -186,14 +184,11 @@ class Call:
         deadline_s = self.limits.deadline_s
         return DeadlineExceeded(f"The deadline of {deadline_s:g} s passed while {doing}", limit_s=deadline_s)
 
-    def _end(self, kind: Kind, outcome: Attempt) -> None:
+    def _end(self, kind: Kind, **outcome: Any) -> None:
         begun = self.attempts[-1]
-        self.attempts[-1] = replace(
-            outcome,
-            model=begun.model,
-            wait_s=begun.wait_s,
-            sent_s=begun.sent_s,
-            duration_s=self.clock() - self.sent,
+        duration_s = self.clock() - self.sent
+        self.attempts[-1] = Attempt(
+            model=begun.model, wait_s=begun.wait_s, sent_s=begun.sent_s, duration_s=duration_s, **outcome
         )
         self.tell(kind, self.attempts[-1])
 

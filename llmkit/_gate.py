@@ -44,13 +44,13 @@ class Gate:
         Raises CircuitOpen while the breaker of the model is open, RateLimited where the wait would exceed the deadline.
         """
         leave = Leave(call.model)
-        if self.breaker is not None:
-            leave.ticket = await self._admitted(self.breaker, call)
         if self.limit is not None:
+            leave.place = await self._placed(self.limit, call)
+        if self.breaker is not None:  # last, for it may have opened during the wait
             try:
-                leave.place = await self._placed(self.limit, call)
-            except BaseException as error:
-                await self.leave(leave, error)
+                leave.ticket = await self._admitted(self.breaker, call)
+            except BaseException:
+                await self._released(leave)
                 raise
         return leave
 
@@ -61,6 +61,12 @@ class Gate:
             await self.states.update(self._key("breaker", leave.model), rule, ttl_s=circuit_breaker.TTL_S)
         if self.budget is not None and error is None:
             await self.states.update(self._key("budget", ""), self.budget.succeeded, ttl_s=budget.TTL_S)
+
+    async def _released(self, leave: Leave) -> None:
+        """The place in the line is for others: nothing was sent."""
+        if leave.place is not None and self.limit is not None:
+            rule = partial(self.limit.release, place=leave.place)
+            await self.states.update(self._key("limit", leave.model), rule, ttl_s=rate_limit.TTL_S)
 
     async def billed(self, leave: Leave | None, bill: Usage | None) -> None:
         """The bill has come: the rate limit gives back what was estimated too high, or takes what was too low."""
@@ -102,7 +108,7 @@ class Gate:
                 call.tell("waits", found.wait_s)
                 await asyncio.sleep(found.wait_s)
         except BaseException:
-            await self.states.update(key, partial(limit.release, place=found), ttl_s=rate_limit.TTL_S)
+            await self._released(Leave(call.model, place=found))
             raise
         return found
 

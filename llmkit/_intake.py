@@ -18,6 +18,7 @@ from llmkit.streaming import StreamEvent, StreamReader
 
 BILL_S = 2.0  # how long a finished stream may take to tell its usage
 MOST_WAITING = 1024  # events
+_DOING = {False: "waiting for the stream's first event", True: "reading the stream"}
 
 
 class Intake:

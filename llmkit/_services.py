@@ -20,7 +20,6 @@ from llmkit.stores import Stores
 
 T = TypeVar("T")
 
-_NOT_IN_KEYS = frozenset({"stream", "stream_options"})  # a stream adds up to the answer that was asked for without one
 _DEGRADED = Skip("incomplete", "a fallback gave it")
 
 
@@ -108,6 +107,8 @@ class Services:
     async def settled(self, errand: Errand, reply: Any) -> Any:
         """A reply that has come whole: marked with what is to be known of it, and kept if it may be."""
         skip = await self._kept(errand, reply)
+        if skip is None and errand.degraded is None:
+            return reply
         return replace(reply, degraded=errand.degraded, not_cached=skip and skip.reason)
 
     async def _asked(self, errand: Errand) -> Any:
@@ -141,7 +142,7 @@ class Services:
             raise InvalidRequest("reasks are for chat: the other surfaces have no conversation to go on with")
         errand.call.turn_to(errand.request.model)
         request = errand.check(errand.request.with_messages([*errand.request.body["messages"], *messages]))
-        return replace(errand, request=request, key=None, skip=None, looked=False)
+        return replace(errand, request=request, key=None, skip=None, looked=False, degraded=None)
 
     def _is_looked_for(self, errand: Errand) -> bool:
         """Whether an answer of the cache will do; makes the key, or notes why there is none."""
@@ -149,10 +150,9 @@ class Services:
         if errand.options.cache is False:
             return False
         request = errand.request
-        body = {name: value for name, value in request.body.items() if name not in _NOT_IN_KEYS}
-        errand.skip = cache.not_asked(request.surface, body, opted_in=errand.options.cache is True)
+        errand.skip = cache.not_asked(request.surface, request.body, opted_in=errand.options.cache is True)
         if errand.skip is None:
-            errand.key = cache.key_of(request.surface, body, endpoint=self.identity)
+            errand.key = cache.key_of(request.surface, request.body, endpoint=self.identity)
             errand.skip = None if errand.key else cache.NO_KEY
         return errand.key is not None
 
@@ -184,6 +184,8 @@ class Services:
         """What one step of a fallback has; None if it has nothing."""
         match step:
             case Ask(target):
+                if errand.call.remaining_s <= 0:
+                    return None  # those before it took what was left
                 services = self if target.via is None else target.via.services
                 errand.call.turn_to(target.model)
                 try:

@@ -35,6 +35,7 @@ PATHS = {
 }
 _ON_DEPLOYMENTS = frozenset({"chat", "completions", "embeddings"})  # Azure has the others beside them
 _DRAIN_S = 0.05
+_TIMEOUTS = {"connect": CONNECT_S, "read": None, "write": None, "pool": None}
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
@@ -45,7 +46,7 @@ class _Line:
 
     sdk: "openai.AsyncOpenAI"
     http: Any
-    headers: dict[str, str]
+    headers: Any
     urls: dict[str, Any] = field(default_factory=dict)
 
 
@@ -60,7 +61,7 @@ class Transport:
 
         library = _http_library(openai.DefaultAsyncHttpxClient)
         self._openai = openai
-        self._url = library.URL
+        self._library = library
         self._network_errors = (library.HTTPError, library.StreamError)
         self._settings = settings
         self._credential = Credential(settings)
@@ -89,11 +90,18 @@ class Transport:
 
     async def _sent(self, request: Request, attempt: int) -> Any:
         line = await self._line()
-        headers = line.headers | {"x-stainless-retry-count": str(attempt - 1)}
+        headers = self._library.Headers(line.headers)
+        if attempt > 1:
+            headers["x-stainless-retry-count"] = str(attempt - 1)
         if self._credential.is_token:
             headers["Authorization"] = f"Bearer {await self._credential.token()}"
-        message = line.http.build_request(
-            "POST", self._address(line, request), headers=headers, content=request.content
+        # not by build_request(), which merges and copies the headers for 0.1 ms
+        message = self._library.Request(
+            "POST",
+            self._address(line, request),
+            headers=headers,
+            content=request.content,
+            extensions={"timeout": _TIMEOUTS},
         )
         return await line.http.send(message, stream=True)
 
@@ -105,7 +113,7 @@ class Transport:
         url = line.urls.get(path)
         if url is None:
             version = f"?api-version={quote(str(self._settings.api_version))}" if self._routed else ""  # type: ignore[union-attr] # only Azure's are
-            url = line.urls[path] = self._url(f"{str(line.sdk.base_url).rstrip('/')}/{path}{version}")
+            url = line.urls[path] = self._library.URL(f"{str(line.sdk.base_url).rstrip('/')}/{path}{version}")
         return url
 
     async def _line(self) -> _Line:
@@ -136,7 +144,15 @@ class Transport:
         if not self._credential.is_token:
             name, value = ("api-key", "{}") if self._routed else ("Authorization", "Bearer {}")
             headers[name] = value.format(self._credential.key)
-        return _Line(sdk, http, headers)
+        return _Line(sdk, http, self._shared(http.headers, headers | {"x-stainless-retry-count": "0"}))
+
+    def _shared(self, own: Mapping[str, str], headers: Mapping[str, str]) -> Any:
+        """The headers of all requests: the HTTP library's own, such as the encodings that it accepts, and ours."""
+        try:
+            return self._library.Headers({**own, **{name.lower(): value for name, value in headers.items()}})
+        except UnicodeEncodeError as error:
+            wrong = error.object[error.start : error.end]
+        raise ConfigError(f"A header cannot say {wrong!r}: organization, project and key have to be ASCII")
 
     def _sdk_client(self, http: Any) -> "openai.AsyncOpenAI":
         settings = self._settings
@@ -245,7 +261,8 @@ class Response:
         self.status_code: int = reply.status_code
         request_id = _request_id(reply.headers)
         self.request_id = request_id and transport.hidden(request_id)
-        self.content_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        kind = transport.hidden(self.headers.get("content-type", ""))  # before any key in it is spelt in small letters
+        self.content_type = kind.partition(";")[0].strip().lower()
 
     def spoilt(self, error: LLMError) -> LLMError:
         """The error that this reply turned out to hold, with what is known of the reply."""

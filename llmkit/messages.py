@@ -22,7 +22,9 @@ class Dumpable(Protocol):
 
 Message = Mapping[str, Any] | Dumpable
 
-_SCALARS = frozenset({str, int, float, bool})  # told apart at once: whether it is Dumpable takes ten microseconds
+_SCALARS = frozenset(
+    {str, int, float, bool, type(None)}
+)  # told apart at once: whether it is Dumpable takes ten microseconds
 
 
 def conversation(messages: str | Iterable[Message]) -> list[dict[str, Any]]:
@@ -46,7 +48,10 @@ def _items(messages: object) -> Iterable[object]:
 
 def _message(message: object, index: int) -> dict[str, Any]:
     try:
-        plain = _plain(message)
+        if isinstance(message, dict) and _SCALARS.issuperset(map(type, message.values())):
+            plain: object = dict(message)  # nearly always; to look at each value takes longer than to send it
+        else:
+            plain = _plain(message)
     except (RecursionError, TypeError) as error:  # nested too deeply, or a model_dump of another kind
         raise InvalidRequest(f"messages[{index}] cannot be read: {error}") from None
     if not isinstance(plain, dict):
@@ -61,7 +66,7 @@ def _message(message: object, index: int) -> dict[str, Any]:
 
 def _plain(value: object) -> object:
     """The value with dicts for mappings and for the objects of the SDK, of which replies are often put together."""
-    if value is None or type(value) in _SCALARS:
+    if type(value) in _SCALARS:
         return value
     if isinstance(value, Mapping):
         return {key: _plain(inner) for key, inner in value.items()}

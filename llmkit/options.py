@@ -1,11 +1,13 @@
 """What a single call may set for itself."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
-from llmkit.errors import InvalidRequest
+from llmkit.errors import ConfigError
 from llmkit.policies.retry import Limits
+
+MOST_REASKS = 9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,18 +29,23 @@ class CallOptions:
     fallback: Any = None
     parse: Callable[..., Any] | None = None
     reasks: int | None = None
+    limits: Limits = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.parse is not None and not callable(self.parse):
+            raise ConfigError(f"parse = {self.parse!r}: it has to be a parser, such as llmkit.parsers.Json()")
+        if self.reasks is not None and (type(self.reasks) is not int or not 0 <= self.reasks <= MOST_REASKS):
+            raise ConfigError(f"reasks = {self.reasks!r} is not valid: it has to be a number from 0 to {MOST_REASKS}")
+        given = {name: getattr(self, name) for name in _LIMITS}
+        limits = Limits(**{name: value for name, value in given.items() if value is not None})
+        object.__setattr__(self, "limits", limits)
 
     def over(self, base: Self) -> Self:
         """These, and those of `base` where these are None."""
         return replace(base, **{name: value for name in _NAMES if (value := getattr(self, name)) is not None})
 
-    def limits(self) -> Limits:
-        """The limits of the call; raises ConfigError for such as are none."""
-        given = {name: getattr(self, name) for name in _LIMITS}
-        return Limits(**{name: value for name, value in given.items() if value is not None})
 
-
-_NAMES = frozenset(field.name for field in fields(CallOptions))
+_NAMES = frozenset(one.name for one in fields(CallOptions) if one.init)
 _LIMITS = ("deadline_s", "first_token_s", "idle_s", "max_attempts")
 
 
@@ -46,7 +53,5 @@ def split(keywords: Mapping[str, Any]) -> tuple[CallOptions | None, dict[str, An
     """The options among the keywords of a call, None if there are none; and the others, which are the API's."""
     if _NAMES.isdisjoint(keywords):
         return None, dict(keywords)
-    if "parse" in keywords and not callable(keywords["parse"]):
-        raise InvalidRequest(f"parse = {keywords['parse']!r}: it has to be a parser, such as llmkit.parsers.Json()")
     ours = {name: value for name, value in keywords.items() if name in _NAMES}
     return CallOptions(**ours), {name: value for name, value in keywords.items() if name not in _NAMES}

@@ -1,6 +1,5 @@
 """The bill of a reply."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from llmkit.responses.reading import is_count
@@ -19,7 +18,7 @@ class Usage:
 
 def usage(billed: object) -> Usage | None:
     """The billed tokens, None where the API did not tell them as numbers: an answer is worth more than its bill."""
-    if not isinstance(billed, Mapping):
+    if not isinstance(billed, dict):
         return None
     prompt, answer = ("input", "output") if "input_tokens" in billed else ("prompt", "completion")
     names = (f"{prompt}_tokens", f"{answer}_tokens", "total_tokens")
@@ -36,5 +35,5 @@ def usage(billed: object) -> Usage | None:
 
 
 def _count(fields: object, name: str) -> int:
-    value = fields.get(name) if isinstance(fields, Mapping) else None
+    value = fields.get(name) if isinstance(fields, dict) else None
     return value if is_count(value) else 0
