@@ -25,6 +25,9 @@ _ELSEWHERE = {
     "extra_query": "a call has no query of its own",
 }
 _STORED = ("responses", "prompt")  # there it is the name of a prompt that the API keeps
+# as the SDK sorts a body: these, what is asked (of a response it is one among the rest), and the rest by their names
+_LEADING = ("model", "stream", "service_tier")
+_MAIN = {"chat": "messages", "completions": "prompt", "embeddings": "input"}
 _ROOMS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _canonical = json.JSONEncoder(sort_keys=True, allow_nan=False, separators=(",", ":")).encode
@@ -210,9 +213,10 @@ def _is_text(text: object) -> bool:
 
 
 def _checked(surface: Surface, body: dict[str, Any], parameters: Mapping[str, Any], **more: Any) -> Request:
-    """The request, if every parameter goes into its body; they follow each other as the SDK sorts them."""
+    """The request, if every parameter goes into its body; its keys follow each other as in the SDK's."""
     for name in parameters:
         if name in _ELSEWHERE and name not in more and (surface, name) != _STORED:
             raise InvalidRequest(f"{name} is not a parameter here: {_ELSEWHERE[name]}")
-    rest = {**parameters, **more}
-    return Request(surface, body | {name: rest[name] for name in sorted(rest)})
+    given = {**body, **parameters, **more}
+    order = dict.fromkeys([*_LEADING, _MAIN.get(surface), *sorted(given)])
+    return Request(surface, {name: given[name] for name in order if name in given})
