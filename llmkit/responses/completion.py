@@ -66,7 +66,8 @@ class Completion:
         """Every reply, where `n` asked for several; each with the usage of all."""
         if "choices" not in self.payload:
             return (self,)
-        return tuple(completion({**self.payload, "choices": [choice]}) for choice in self.payload["choices"])
+        each = [{**self.payload, "choices": [choice]} for choice in self.payload["choices"]]
+        return tuple((completion if "message" in one["choices"][0] else text_completion)(one) for one in each)
 
     @property
     def message(self) -> Mapping[str, Any]:

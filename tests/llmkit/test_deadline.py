@@ -1,4 +1,4 @@
-"""The deadline cuts wherever the server dawdles, and no byte that trickles in moves it."""
+"""The deadline cuts wherever the server dawdles, and no byte that trickles in moves it. Row 4.I6."""
 
 from __future__ import annotations
 

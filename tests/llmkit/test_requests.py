@@ -1,4 +1,4 @@
-"""Requests: what is sent, and when two of them are the same."""
+"""Requests: what is sent, and when two of them are the same. Rows 3.I1 and 3.I6."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The retry decision, by table and by law, and the life of a call driven by it, without a network or a clock."""
+"""The retry decision, by table and by law, and the life of a call driven by it, without a network or a clock.
+
+Rows 4.I2, 4.T3 and 4.T4.
+"""
 
 from __future__ import annotations
 
@@ -134,6 +137,7 @@ def test_a_retry_always_fits_into_attempts_and_deadline(
     ],
 )
 def test_retry_after_in_all_its_forms(headers: dict[str, str], seconds: float | None) -> None:
+    """Row 4.I3."""
     assert retry_after_s(headers, now=NOW) == seconds
 
 

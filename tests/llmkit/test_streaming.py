@@ -1,4 +1,4 @@
-"""Frames and events, wherever the network cuts the bytes."""
+"""Frames and events, wherever the network cuts the bytes. Row 3.T4."""
 
 from __future__ import annotations
 
