@@ -20,11 +20,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from tests.benchmarks import cache, calls, files, fixed_costs, tokens
+from tests.benchmarks import cache, files, fixed_costs, tokens
+from tests.benchmarks.client import __main__ as client
 from tests.benchmarks.measurement import alternating
 from tests.benchmarks.traffic import chat
 
 BASELINE, OUT = Path(__file__).with_name("baseline.json"), Path("reports/benchmarks.json")
+RUNS = 7
 TOLERANCE = 0.3  # of a first baseline; on a busy machine they come back within a tenth
 Ratios: TypeAlias = dict[str, float]
 Suite: TypeAlias = Callable[[Path], Iterable[tuple[str, float]]]
@@ -108,9 +110,11 @@ def _number(ratio: float | None) -> str:
     return "" if ratio is None else f"{ratio:.3g}"
 
 
-def of_calls(directory: Path) -> Iterator[tuple[str, float]]:
+def of_client(_: Path) -> Iterator[tuple[str, float]]:
     """Calls and streams beside the SDK's."""
-    yield from ((name, ours_ms / theirs_ms) for name, ours_ms, theirs_ms in calls.measured(directory))
+    for part in ("calls", "streams"):
+        lines = client.measured(part, runs=RUNS)
+        yield from ((line.name, line.times) for line in lines if line.theirs and "HTTP alone" not in line.name)
 
 
 def of_tokens(_: Path) -> Iterator[tuple[str, float]]:
@@ -137,7 +141,7 @@ def of_recorder(directory: Path) -> Iterator[tuple[str, float]]:
 def of_imports(_: Path) -> Iterator[tuple[str, float]]:
     """A process that imports llmkit, or the client with it, beside one that imports openai."""
     codes = {"llmkit": "import llmkit", "Client": "from llmkit import Client", "openai": "import openai"}
-    runs = alternating({name: _python(code) for name, code in codes.items()}, runs=7, clock=fixed_costs._children_s)
+    runs = alternating({name: _python(code) for name, code in codes.items()}, runs=RUNS, clock=fixed_costs._children_s)
     yield from ((name, runs[name].best / runs["openai"].best) for name in ("llmkit", "Client"))
 
 
@@ -147,7 +151,7 @@ def _python(code: str) -> Callable[[], object]:
 
 SUITES: dict[str, Suite] = {
     "imports": of_imports,
-    "calls": of_calls,
+    "client": of_client,
     "tokens": of_tokens,
     "cache": of_cache,
     "recorder": of_recorder,
