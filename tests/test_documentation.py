@@ -49,6 +49,7 @@ RUN_BY = {
     "docs/guides/recording-proxy.md": ("tests/test_guides.py",),
     "docs/guides/recording.md": ("tests/test_guides.py",),
     "docs/guides/shared-state.md": ("tests/llmkit/stores/test_guides.py",),
+    "docs/guides/telemetry.md": ("tests/llmkit/telemetry/test_guide.py",),
     "docs/guides/templates.md": ("tests/llmkit/test_templates_guide.py",),
     "docs/guides/tinytroupe.md": ("tests/llmkit/tinytroupe/test_guide.py",),
 }

@@ -23,7 +23,7 @@ _PATTERNS = (
     # a name of a secret and its value, as headers, JSON, Python and queries spell them
     (
         re.compile(
-            rf"(?i)((?<![\w-])[\w-]*?(?:{_NAMES})[\w-]*?[\"']?\s{{0,3}}[:=]\s{{0,3}}b?[\"']?(?:(?:bearer|basic)\s{{1,3}})?)"
+            rf"(?i)((?<![\w-])[\w-]*?(?:{_NAMES})[\w-]*?[\"']?\s{{0,3}}[:=]\s{{0,3}}(?:b?[\"'])?(?:(?:bearer|basic)\s{{1,3}})?)"
             r"([^\s\"',;&{}\[\]()]+)"
         ),
         rf"\1{HIDDEN}",
