@@ -140,6 +140,23 @@ def test_an_interrupt_frees_the_connection(mockserver: MockServer) -> None:
 
 
 @pytest.mark.usefixtures("interruptible")
+def test_an_interrupt_inside_a_running_loop_frees_the_connection(mockserver: MockServer) -> None:
+    """A cell of a notebook that is stopped."""
+    mockserver.script(fault.hang(), reply("Hello"))
+    loop = asyncio.new_event_loop()
+    with client_of(mockserver) as client:
+
+        async def cell() -> str:
+            return client.chat("Hi").text
+
+        interrupted(lambda: loop.run_until_complete(cell()), when=lambda: len(mockserver.journal) == 1)
+        until(lambda: mockserver.journal[0].ended_at)
+        assert mockserver.journal[0].client_left
+        assert loop.run_until_complete(cell()) == "Hello"
+    loop.close()
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_of_the_probe_frees_the_door(raw: RawServer) -> None:
     """Otherwise everybody would wait for a probe that nobody makes."""
     for _ in range(20):
