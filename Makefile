@@ -15,7 +15,7 @@ help:
 	@echo 'make venv       only set up .venv'
 	@echo 'make fix        let ruff mend what it can'
 	@echo 'make cassettes  record the cassettes of examples/ anew'
-	@echo 'make benchmarks  measure the recorder beside vcrpy, and the mock server beside bare aiohttp'
+	@echo 'make benchmarks  measure the recorder beside vcrpy, the mock server beside bare aiohttp, the client beside the SDK'
 	@echo 'make regression  measure ratios, and fail where one is worse than the baseline allows'
 	@echo 'make matrix     let eight clients meet 25 faults, and write docs/fault-matrix.md'
 	@echo 'make conformance  let the own tests of openai-python and nine clients judge the mock server'
@@ -62,6 +62,7 @@ types: venv
 benchmarks: venv
 	@$(BIN)/python -m tests.benchmarks.recorder
 	@$(BIN)/python -m tests.benchmarks.mockserver
+	@$(BIN)/python -m tests.benchmarks.client
 
 regression: venv
 	@$(BIN)/python -m tests.benchmarks.regression
