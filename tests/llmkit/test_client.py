@@ -417,6 +417,7 @@ def test_token_ids_are_one_text(caller: Open, mockserver: MockServer) -> None:
 
 @pytest.mark.parametrize("api_version", ["2024-10-21", None])
 def test_azure_speaks_to_the_deployment(mockserver: MockServer, api_version: str | None) -> None:
+    """Row 1.I4."""
     mockserver.script(reply("Hello"))
     with Client.azure(
         endpoint=mockserver.azure_endpoint, api_key="azure-key-1", api_version=api_version, deployment="gpt-4o"
