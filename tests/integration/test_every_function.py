@@ -12,7 +12,8 @@ import pytest
 
 from llmkit import AsyncClient, Client, Completion, Embedding
 from mockserver import MockServer
-from tests.integration.clients import STREAMS, Caller
+from mockserver.calls import digest_of
+from tests.integration.clients import KEY, STREAMS, Caller
 
 CHAT, OLDER, VECTORS = "gpt-4o-mini", "gpt-3.5-turbo-instruct", "text-embedding-3-small"
 SDK = re.compile(r"(Async)?(Azure)?OpenAI/Python ")
@@ -79,7 +80,7 @@ def test_a_function_is_answered_through_the_sdk(function: str, caller: Caller, s
 
 
 def test_each_dialect_has_its_own_address(caller: Caller, server: MockServer, dialect: str) -> None:
-    """Row 5.I4."""
+    """Rows 1.I4 and 5.I4: address, version, deployment and key are what the SDK's client was given."""
     caller.ask("chat", "Hi", model=CHAT)
     [exchange] = server.journal
     path, query = {
@@ -89,6 +90,7 @@ def test_each_dialect_has_its_own_address(caller: Caller, server: MockServer, di
     }[dialect]
     assert (exchange.path, dict(exchange.query)) == (path, query)
     assert exchange.dialect == ("openai" if dialect == "openai" else "azure")
+    assert exchange.key == digest_of(KEY)
 
 
 @pytest.mark.parametrize("function", STREAMS)
