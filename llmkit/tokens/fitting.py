@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from llmkit import vocabulary
-from llmkit.errors import ConfigError, ContextOverflow
+from llmkit.errors import ConfigError, ContextOverflow, InvalidRequest, excerpt
 from llmkit.messages import Message, conversation
 from llmkit.models import spec_for
 from llmkit.tokens.counts import TokenCount
 from llmkit.tokens.messages import count_tokens
-from llmkit.tokens.text import encoding_name, length, numbers_of
+from llmkit.tokens.text import check_text, encoding_name, length, numbers_of
 
 _KEPT = ("system", "developer")
 
@@ -45,8 +45,10 @@ def fit_messages(
     with its results.
     Raises ContextOverflow where even that is too long, ConfigError where nobody knows the model's window.
     """
-    most = (spec_for(model).context_window if window is None else window) or 0
-    if not most:
+    _check_number("window", window, least=1)
+    _check_number("answer", answer, least=0)
+    most = spec_for(model).context_window if window is None else window
+    if most is None:
         raise ConfigError(f"Nobody knows the context window of {model!r}: say window=… in tokens")
     listed = conversation(messages)
     groups = _droppable(listed)
@@ -85,6 +87,10 @@ def fit_messages(
 def trim_text(text: str, *, model: str, tokens: int, keep: Literal["start", "end"] = "start") -> str:
     """The longest start (or end) of `text` with at most so many tokens; letters stay whole."""
     encoding = encoding_name(model)
+    check_text(text)
+    _check_number("tokens", tokens)
+    if keep not in ("start", "end"):
+        raise InvalidRequest(f"keep = {keep!r}: it has to be 'start' or 'end'")
     if tokens <= 0:
         return ""
     numbers = numbers_of(encoding, text)
@@ -98,10 +104,17 @@ def trim_text(text: str, *, model: str, tokens: int, keep: Literal["start", "end
     return ""
 
 
+def _check_number(name: str, value: object, *, least: int | None = None) -> None:
+    if value is None or (type(value) is int and (least is None or value >= least)):
+        return
+    bound = "" if least is None else f" from {least}"
+    raise InvalidRequest(f"{name} = {excerpt(value)}: it has to be a number of tokens{bound}")
+
+
 def _droppable(messages: list[dict[str, Any]]) -> list[list[int]]:
     """The messages that may go, oldest first, in groups that go together; without the last one's."""
     groups: list[list[int]] = []
-    by_call: dict[object, list[int]] = {}
+    by_call: dict[str, list[int]] = {}
     for index, message in enumerate(messages):
         if message["role"] in _KEPT:
             continue
@@ -110,20 +123,28 @@ def _droppable(messages: list[dict[str, Any]]) -> list[list[int]]:
             group = []
             groups.append(group)
         group.append(index)
-        by_call |= {call.get("id"): group for call in message.get("tool_calls") or [] if isinstance(call, Mapping)}
+        by_call |= dict.fromkeys(_ids(message), group)
     last = len(messages) - 1
     return [group for group in groups if last not in group]
+
+
+def _ids(message: Mapping[str, Any]) -> list[str]:
+    """The ids of the calls of a message."""
+    calls = message.get("tool_calls")
+    ids = [call.get("id") for call in calls if isinstance(call, Mapping)] if isinstance(calls, list) else []
+    return [id_ for id_ in ids if isinstance(id_, str)]
 
 
 def _group_of(
     message: Mapping[str, Any],
     groups: list[list[int]],
     messages: list[dict[str, Any]],
-    by_call: dict[object, list[int]],
+    by_call: dict[str, list[int]],
 ) -> list[int] | None:
     """The group that a result belongs to: that of its call, by id, or in the legacy form the call right before it."""
     if message["role"] == "tool":
-        return by_call.get(message.get("tool_call_id"))
+        answered = message.get("tool_call_id")
+        return by_call.get(answered) if isinstance(answered, str) else None
     if message["role"] == "function" and groups and messages[groups[-1][-1]].get("function_call"):
         return groups[-1]
     return None

@@ -1,12 +1,11 @@
 """Calls of tools and their results in a conversation, as they are billed with it."""
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from llmkit.tokens.counts import Tally
 from llmkit.tokens.rules import Surface
-from llmkit.tokens.schemas import compact, compact_json, parsed_json
+from llmkit.tokens.schemas import compact, compact_json, parsed_json, spelt
 from llmkit.tokens.text import length
 
 _UNNAMED = 2  # tokens that the name of a function about has; what a result without its call is taken to answer
@@ -42,13 +41,14 @@ class History:
             self._add_group(calls, self._surface.together)
             return
         for call in calls:
-            spelt = self._length(f".{call.name}") + self._length(compact_json(call.arguments))
-            self._tally.add(self._surface.call + spelt)
+            said = self._length(f".{call.name}") + self._length(compact_json(call.arguments))
+            self._tally.add(self._surface.call + said)
         more = max(len(calls) - 1, 0)
         self._tally.add(self._surface.more_calls * more, 2 * more)
 
-    def add_result(self, call_id: str | None, content: str, *, name: str | None = None) -> None:
-        """Add the result of a call; it is billed with the name of what was called."""
+    def add_result(self, answered: object, content: str, *, name: str | None = None) -> None:
+        """Add the result of the call of that id; it is billed with the name of what was called."""
+        call_id = answered if isinstance(answered, str) else None
         group = self._together.get(call_id)
         if group is not None:
             self._results[group].append(parsed_json(content))
@@ -61,7 +61,7 @@ class History:
         """Add the results of calls that were made at once; last of all, since a call makes no count exact."""
         for results in self._results:
             if results:
-                self._tally.add(self._length(json.dumps(results, default=str)), 1)
+                self._tally.add(self._length(spelt(results)), 1)
         if self._names:
             self._tally.margin = max(self._tally.margin, 1)
 

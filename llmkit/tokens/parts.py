@@ -5,7 +5,6 @@ gpt-5-nano, https://community.openai.com/t/1344040).
 """
 
 import binascii
-import json
 import math
 import struct
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from typing import Any
 
 from llmkit.models import ModelSpec
 from llmkit.tokens.counts import TokenCount
+from llmkit.tokens.schemas import spelt
 
 _ANY_IMAGE = (2, 3780)  # fewest and most tokens of one image on any model but gpt-4o-mini
 _AROUND = 4  # tokens that a picture was sometimes billed more or less, for what reason ever
@@ -86,7 +86,7 @@ _PRICES: dict[str, Tiles | Patches] = {
 def count_part(part: Mapping[str, Any], spec: ModelSpec) -> TokenCount:
     """What a part of a message costs. An image that lies elsewhere is between the model's cheapest and dearest."""
     if part.get("type") not in ("image_url", "input_image"):
-        half = len(json.dumps(part, default=str)) // 4
+        half = len(spelt(part)) // 4
         elsewhere = _ELSEWHERE if "file_url" in part or "file_id" in part else 0
         return TokenCount(half + elsewhere, half + elsewhere)
     image = part.get("image_url")

@@ -8,8 +8,11 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from llmkit.errors import InvalidRequest, excerpt
+
 # the API allows 10 levels and 5000 properties: https://platform.openai.com/docs/guides/structured-outputs
 _DEEPEST, _MOST_PARTS = 40, 20_000
+_SHALLOW = 300  # brackets of a JSON text that cannot be nested too deeply to be written
 # what the API leaves out of a schema for the answer
 _UNREAD = frozenset({
     "required", "additionalProperties", "$schema", "strict", "default", "format", "pattern",
@@ -27,13 +30,24 @@ def declarations(functions: Iterable[Mapping[str, Any]]) -> str:
 def answer_format(json_schema: Mapping[str, Any]) -> str:
     """What a model is told of the schema (`name`, `description`, `schema`) that its answer has to conform to."""
     described = f"// {json_schema['description']}\n" if json_schema.get("description") else ""
-    schema = compact(_read(json_schema.get("schema") or {}))
-    return f"# Response Formats\n\n## {json_schema.get('name', '')}\n\n{described}{schema}"
+    try:
+        read = _read(json_schema.get("schema") or {})
+    except RecursionError:
+        raise InvalidRequest("The schema of response_format is nested too deeply to be counted") from None
+    return f"# Response Formats\n\n## {json_schema.get('name', '')}\n\n{described}{compact(read)}"
 
 
 def compact(value: object) -> str:
-    """JSON without blanks."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=str)
+    """JSON without blanks; raises InvalidRequest for what JSON cannot say."""
+    return spelt(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def spelt(value: object, **spelling: Any) -> str:
+    """JSON in this spelling; raises InvalidRequest for what JSON cannot say."""
+    try:
+        return json.dumps(value, default=str, **spelling)
+    except (RecursionError, TypeError, ValueError) as error:  # endless, or with keys or numbers of a strange kind
+        raise InvalidRequest(f"{excerpt(value)} cannot be counted as JSON: {error}") from None
 
 
 def compact_json(text: str) -> str:
@@ -45,9 +59,18 @@ def compact_json(text: str) -> str:
 def parsed_json(text: str) -> Any:
     """What a JSON text says; the text itself where it is none."""
     try:
-        return json.loads(text)
+        value = json.loads(text)
+        if text.count("[") + text.count("{") > _SHALLOW:
+            json.dumps(_within(value, levels=20))  # it is to be written again, within something else
     except (ValueError, RecursionError):
         return text
+    return value
+
+
+def _within(value: object, *, levels: int) -> object:
+    for _ in range(levels):
+        value = [value]
+    return value
 
 
 def _read(schema: Any, *, names: bool = False) -> Any:
@@ -97,13 +120,13 @@ class _Writer:
         if not properties:
             return "object"
         required = schema.get("required")
-        needed = required if isinstance(required, list) else []
+        needed = {name for name in required if isinstance(name, str)} if isinstance(required, list) else set()
         typed = {name: f"{name}{'' if name in needed else '?'}: {self.type(part, depth)}" for name, part in properties}
         if not self.is_commented(schema, depth):
             return f"{{ {', '.join(typed.values())} }}"
         lines = ["{"]
         for name, part in properties:
-            default = f" // default: {_spelt(part['default'])}" if "default" in part else ""
+            default = f" // default: {_literal(part['default'])}" if "default" in part else ""
             lines += [*_heading(part), f"{typed[name]},{default}"]
         return "\n".join([*lines, "}"])
 
@@ -113,9 +136,9 @@ class _Writer:
         if self.is_too_much(depth):
             return "any"
         if "const" in schema:
-            return _spelt(schema["const"])
+            return _literal(schema["const"])
         if isinstance(schema.get("enum"), list):
-            return " | ".join(map(_spelt, schema["enum"]))
+            return " | ".join(map(_literal, schema["enum"]))
         if alternatives := _alternatives(schema):
             return " | ".join(self.type(each, depth + 1) for each in alternatives)
         kind = schema.get("type")
@@ -179,5 +202,5 @@ def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _spelt(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)
+def _literal(value: object) -> str:
+    return spelt(value, ensure_ascii=False)

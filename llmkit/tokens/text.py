@@ -4,7 +4,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from llmkit import vocabulary
-from llmkit.errors import InvalidRequest
+from llmkit.errors import InvalidRequest, excerpt
 from llmkit.models import spec_for
 
 if TYPE_CHECKING:
@@ -16,8 +16,15 @@ _SHORT, _MEDIUM = 80, 8_000  # letters of texts whose lengths are remembered: ma
 
 
 def count_text(text: str, *, model: str) -> int:
-    """The tokens of `text` alone, as in an embedding input or a completion."""
+    """The tokens of `text` alone, as in an embedding input or a completion; raises InvalidRequest for what is none."""
+    check_text(text)
     return length(encoding_name(model), text)
+
+
+def check_text(text: object) -> None:
+    """Raises InvalidRequest for what is no text."""
+    if not isinstance(text, str):
+        raise InvalidRequest(f"{excerpt(text)} has no tokens: it has to be a text")
 
 
 def encoding_for(model: str) -> "tiktoken.Encoding":
