@@ -47,7 +47,7 @@ Asking = Callable[["Services", Errand], Awaitable[T]]
 
 @dataclass(slots=True)
 class Services:
-    """What the calls of one client share."""
+    """What the calls of one client share; `without_usage` are models whose streams cannot tell their usage."""
 
     transport: Transport
     gate: Gate
@@ -55,6 +55,7 @@ class Services:
     identity: str
     policy: CachePolicy = field(default_factory=CachePolicy)
     observers: Audience = field(default_factory=dict)
+    without_usage: set[str] = field(default_factory=set)
 
     async def aclose(self) -> None:
         """Closes what is open on the running event loop; another call would open it again."""

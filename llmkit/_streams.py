@@ -10,7 +10,7 @@ from llmkit._flow import Call, drive
 from llmkit._intake import Intake
 from llmkit._services import Errand, Services
 from llmkit._transport import Response, Transport
-from llmkit.errors import FirstTokenTimeout, IdleTimeout, LLMError, MalformedResponse, ParseFailed
+from llmkit.errors import FirstTokenTimeout, IdleTimeout, InvalidRequest, LLMError, MalformedResponse, ParseFailed
 from llmkit.parsers import reask
 from llmkit.policies.cache import replayed
 from llmkit.requests import Request
@@ -204,7 +204,24 @@ class AsyncStream:
 
 
 async def _begun(services: Services, errand: Errand) -> Intake:
-    """The stream whose first event has come, after as many requests as it takes."""
+    """The stream whose first event has come, after as many requests as it takes.
+
+    A server that does not know how to tell the usage of a stream is not asked for it again.
+    """
+    if errand.request.model in services.without_usage:
+        errand.request = errand.request.without_usage()
+    try:
+        return await _driven(services, errand)
+    except InvalidRequest as error:
+        refused = "stream_options" in f"{error.param} {error.message}" and errand.request.without_usage()
+        if not refused or refused == errand.request or errand.call.attempt >= errand.call.limits.max_attempts:
+            raise
+    services.without_usage.add(errand.request.model)
+    errand.request = refused
+    return await _driven(services, errand)
+
+
+async def _driven(services: Services, errand: Errand) -> Intake:
     begun: list[Intake] = []
 
     async def send(timeout_s: float) -> Intake:

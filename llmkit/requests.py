@@ -28,6 +28,7 @@ _STORED = ("responses", "prompt")  # there it is the name of a prompt that the A
 # as the SDK sorts a body: these, what is asked (of a response it is one among the rest), and the rest by their names
 _LEADING = ("model", "stream", "service_tier")
 _MAIN = {"chat": "messages", "completions": "prompt", "embeddings": "input"}
+_USAGE = {"include_usage": True}
 _ROOMS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _canonical = json.JSONEncoder(sort_keys=True, allow_nan=False, separators=(",", ":")).encode
@@ -75,6 +76,13 @@ class Request:
         """The same for another model."""
         return Request(self.surface, {**self.body, "model": model})
 
+    def without_usage(self) -> "Request":
+        """The same without the option that asks a stream for its usage, if that is all that it asks."""
+        options = self.body.get("stream_options")
+        if options != _USAGE:
+            return self
+        return Request(self.surface, {name: value for name, value in self.body.items() if name != "stream_options"})
+
     def with_messages(self, messages: Iterable[Message]) -> "Request":
         """The same with another conversation."""
         return Request(self.surface, {**self.body, "messages": conversation(messages)})
@@ -94,7 +102,7 @@ def chat_request(
         raise InvalidRequest("There are no messages: give a string, or a list of {'role': …, 'content': …}")
     body: dict[str, Any] = {"messages": found, "model": model}
     if stream:
-        parameters = {"stream_options": {"include_usage": True}, **parameters}
+        parameters = {"stream_options": dict(_USAGE), **parameters}
         if parameters["stream_options"] is None:
             parameters = {name: value for name, value in parameters.items() if name != "stream_options"}
         return _checked("chat", body, parameters, stream=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import threading
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +14,7 @@ from llmkit import (
     AsyncClient,
     Client,
     ConnectionFailed,
+    InvalidRequest,
     LLMError,
     MalformedResponse,
     RateLimited,
@@ -228,6 +230,28 @@ def test_a_stream_asks_for_its_usage_unless_told_otherwise(caller: Open, raw: Ra
     client.stream([], stream_options={"include_usage": False})
     assert [body["stream_options"] for body in raw.bodies] == [{"include_usage": True}, {"include_usage": False}]
     assert all(body["stream"] for body in raw.bodies)
+
+
+UNKNOWN = {"error": {"message": "Unrecognized request argument supplied: stream_options", "code": None, "param": None}}
+
+
+def test_a_server_that_cannot_tell_the_usage_is_asked_without_from_then_on(caller: Open, raw: RawServer) -> None:
+    """Such as older API versions of Azure. It costs one request, of those that a call may make."""
+    raw.say(raw.http(json.dumps(UNKNOWN), status="400 Bad Request"))
+    raw.say(raw.event_stream + raw.frame("Hi") + raw.frame(finish="stop") + raw.done)
+    client = caller(raw.url)
+    assert [attempt.error for attempt in client.stream([]).attempts] == ["InvalidRequest", None]
+    assert client.stream([]).text == "Hi"
+    assert ["stream_options" in body for body in raw.bodies] == [True, False, False]
+
+
+def test_what_a_caller_asks_of_the_stream_is_not_taken_back(caller: Open, raw: RawServer) -> None:
+    raw.say(raw.http(json.dumps(UNKNOWN), status="400 Bad Request"))
+    with pytest.raises(InvalidRequest):
+        caller(raw.url).stream([], stream_options={"include_usage": True, "include_obfuscation": False})
+    with pytest.raises(InvalidRequest):
+        caller(raw.url, max_attempts=1).stream([])
+    assert len(raw.requests) == 2
 
 
 def test_a_connection_is_used_again_after_a_stream(mockserver: MockServer) -> None:
