@@ -137,6 +137,14 @@ def test_the_wait_for_a_limit_is_no_warning(lines: Lines) -> None:
     assert vars(record)["wait_s"] == 0.25
 
 
+def test_nor_is_the_wait_of_a_re_ask_for_it(lines: Lines) -> None:
+    call = Call(Limits(), model="gpt-4o", observers=audience([Logs()]))
+    call.sending(wait_s=0)
+    call.succeeded(status_code=200, request_id=None)
+    call.tell("waits", 0.25)
+    assert lines.records[-1].levelname == "INFO"
+
+
 def test_a_stream_is_a_line_too(server: MockServer, connect: Open, lines: Lines) -> None:
     server.script(reply(ANSWER))
     with connect().stream(PROMPT) as stream:
@@ -240,11 +248,13 @@ def test_telemetry_has_to_be_some(connect: Open) -> None:
 
 
 PROGRAM = f"""
+import logging
 from llmkit import Client, LLMError
 try:
     Client(model="gpt-4o").chat("{PROMPT}")
 except LLMError as error:
     print(type(error).__name__)
+logging.getLogger("llmkit.elsewhere").info("api-key: {KEY}")
 """
 
 
@@ -267,7 +277,8 @@ def test_a_program_that_sets_nothing_up_sees_nothing(server: MockServer) -> None
 
 def test_a_variable_shows_the_lines_without_what_was_said(server: MockServer) -> None:
     done = run(server, LLMKIT_LOG="debug")
-    assert [line.split()[2] for line in done.stderr.splitlines()] == ["DEBUG", "DEBUG", "INFO"]
+    assert [line.split()[2] for line in done.stderr.splitlines()] == ["DEBUG", "DEBUG", "INFO", "INFO"]
+    assert KEY not in done.stderr, "whoever writes it"
     assert PROMPT not in done.stderr
 
 

@@ -159,6 +159,7 @@ def test_groups_and_circles_of_errors_come_to_an_end() -> None:
     assert record.exc_text is not None
     assert "the secret recipe" not in record.exc_text
     assert "KeyError: '***'" in record.exc_text
+    assert record.exc_text.count("ExceptionGroup") == 1
 
 
 def test_fields_are_cleaned(log: Log) -> None:

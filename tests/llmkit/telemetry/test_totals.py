@@ -1,4 +1,4 @@
-"""Usage and cost of all calls of a client. Rows 3.I4 and 4.I5."""
+"""Usage and cost of all calls of a client."""
 
 from __future__ import annotations
 
