@@ -10,12 +10,17 @@ import os
 import pickle
 import secrets
 import stat
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+if sys.platform != "win32":
+    import fcntl
+
 _SDK_TYPES = "openai.types."
+_DEEPEST = 100  # levels of a reply; the API nests no deeper than tens
 _WHAT_TO_DO = "Move it away to start a new cache, or name another file as CACHE_FILE_NAME in config.ini"
 
 
@@ -26,7 +31,7 @@ class CacheRefused(ValueError):
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Every entry of the file; empty where there is none. CacheRefused if it holds anything but plain data."""
     try:
-        return loads(Path(path).read_bytes())
+        return loads(_bytes(Path(path)))
     except FileNotFoundError:
         return {}
     except Exception as exc:  # a broken pickle raises nearly anything
@@ -52,7 +57,34 @@ def loads(data: bytes) -> dict[str, Any]:
     cache = _Reader(io.BytesIO(data)).load()
     if not isinstance(cache, dict):
         raise pickle.UnpicklingError(f"it holds a {type(cache).__name__}, not a dict of replies")
-    return {key: _reply(value) if isinstance(value, _Inert) else value for key, value in cache.items()}
+    plain = _Plain(most=1000 + 10 * len(data))
+    return {key: plain.entry(value) for key, value in cache.items()}
+
+
+@contextmanager
+def locked(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Meanwhile nobody else who asks for the lock has it, thread or process; it is one on the folder of the file.
+
+    Where there are no such locks (Windows, some network disks) two writers may lose what the other wrote.
+    """
+    try:
+        folder = os.open(Path(path).resolve().parent, os.O_RDONLY)
+    except OSError:  # there is no folder to write into, as the writer will be told
+        yield
+        return
+    try:
+        if sys.platform != "win32":
+            with suppress(OSError):
+                fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _bytes(path: Path) -> bytes:
+    if path.exists() and not path.is_file():
+        raise pickle.UnpicklingError("it is no regular file")
+    return path.read_bytes()
 
 
 class _Inert:
@@ -70,8 +102,25 @@ class _Inert:
         return sent | (self.state.get("__pydantic_extra__") or {})
 
 
+_UNUSED = frozenset(
+    {
+        pickle.BYTEARRAY8,
+        pickle.NEXT_BUFFER,
+        pickle.READONLY_BUFFER,
+        pickle.EXT1,
+        pickle.EXT2,
+        pickle.EXT4,
+        pickle.PERSID,
+        pickle.BINPERSID,
+    }
+)
+
+
 class _Reader(pickle._Unpickler):  # noqa: SLF001 - it has no other name
     """The unpickler in Python, for the one in C takes gigabytes where a file of ten bytes says so."""
+
+    # what sets a size aside before it is there, and what asks the program that reads for more than the file has
+    dispatch = {code: load for code, load in pickle._Unpickler.dispatch.items() if bytes([code]) not in _UNUSED}  # noqa: SLF001, RUF012
 
     def find_class(self, module: str, name: str) -> type[_Inert]:
         if module.startswith(_SDK_TYPES):
@@ -79,15 +128,42 @@ class _Reader(pickle._Unpickler):  # noqa: SLF001 - it has no other name
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, and a cache has only plain data")
 
 
-def _reply(completion: _Inert) -> Any:
-    """The message of a completion, as `message.to_dict()` has it."""
-    return _plain(completion.fields()["choices"][0].fields()["message"])
+class _Plain:
+    """Makes plain data of what was read: at most so much, for a file may name one thing in two places, again and again.
 
+    A list of twice the same list of twice the same … says gigabytes in a hundred bytes.
+    """
 
-def _plain(value: object) -> Any:
-    if isinstance(value, _Inert):
-        return {name: _plain(held) for name, held in value.fields().items()}
-    return [_plain(held) for held in value] if isinstance(value, list) else value
+    def __init__(self, *, most: int) -> None:
+        self._left = most
+
+    def entry(self, value: object) -> Any:
+        """A reply; of a completion its message, as `message.to_dict()` has it."""
+        if isinstance(value, _Inert):
+            return self._fields(value.fields()["choices"][0].fields()["message"], 1)
+        return self._value(value, 1)
+
+    def _value(self, value: object, depth: int) -> Any:
+        self._left -= 1
+        if self._left < 0 or depth > _DEEPEST:
+            raise pickle.UnpicklingError("it holds replies without end")
+        if isinstance(value, dict):
+            return {name: self._value(held, depth + 1) for name, held in value.items()}
+        if isinstance(value, list | tuple):
+            return type(value)(self._value(held, depth + 1) for held in value)
+        if value is None or isinstance(value, str | int | float | bytes):
+            return value
+        raise pickle.UnpicklingError(f"it holds a {type(value).__name__}, and a cache has only plain data")
+
+    def _fields(self, value: object, depth: int) -> Any:
+        """The same, of an object of the SDK or of a list of those."""
+        if isinstance(value, _Inert):
+            self._value(None, depth)
+            return {name: self._fields(held, depth + 1) for name, held in value.fields().items()}
+        if isinstance(value, list):
+            self._value(None, depth)
+            return [self._fields(held, depth + 1) for held in value]
+        return self._value(value, depth)
 
 
 @contextmanager

@@ -185,8 +185,9 @@ class OpenAIClient:
     def _keep(self, key: str, answer: dict[str, Any]) -> None:
         """Add an answer to the cache, and what other processes have put into the file meanwhile."""
         if self.cache_api_calls:
-            self.api_cache = {**self._load_cache(), **self.api_cache, key: answer}
-            self._save_cache()
+            with cache_file.locked(self.cache_file_name):
+                self.api_cache = {**self._load_cache(), **self.api_cache, key: answer}
+                self._save_cache()
 
     def _setup_from_config(self) -> None:
         """Make the SDK's client; `send_message` calls this each time, so that a new key is used."""

@@ -4,7 +4,7 @@ It is a `configparser` section or, where a test stands in for it, a plain dict o
 """
 
 from collections.abc import Callable, Mapping
-from configparser import ConfigParser
+from configparser import ConfigParser, InterpolationError
 from typing import Any
 
 Config = ConfigParser | Mapping[str, Mapping[str, str]]
@@ -57,7 +57,10 @@ def section(config: Config) -> Mapping[str, str]:
 
 
 def _read(found: Mapping[str, str], name: str, otherwise: str, reader: _Reader) -> Any:
-    text = str(found.get(name, otherwise)).strip()
+    try:
+        text = str(found.get(name, otherwise)).strip()
+    except InterpolationError:
+        raise ValueError(f"config.ini, [OpenAI], {name}: a single % has to be written as %%") from None
     try:
         return reader(text)
     except (ValueError, KeyError):

@@ -1,5 +1,6 @@
 """What `openai_utils` uses of TinyTroupe's own module `utils`; the names are TinyTroupe's."""
 
+import configparser
 import functools
 import json
 import logging
@@ -40,10 +41,24 @@ def _config_file() -> Path:
 
 def _read(path: Path, *, verbose: bool) -> ConfigParser:
     config = ConfigParser()
-    config.read(path, encoding="utf-8")
-    if verbose:
-        _logger.info("The configuration is %s", path)
-    return config
+    failure: ValueError
+    try:
+        config.read(path, encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        failure = ValueError(f"{path} is no text in UTF-8: save it as such")
+    except configparser.Error as error:
+        failure = ValueError(f"{path} cannot be read, at its {_place(error)}")
+    else:
+        if verbose:
+            _logger.info("The configuration is %s", path)
+        return config
+    raise failure  # without the cause, which quotes lines that may hold a key
+
+
+def _place(error: configparser.Error) -> str:
+    errors = getattr(error, "errors", None)
+    line = getattr(error, "lineno", None) or (errors[0][0] if errors else None)
+    return f"line {line}" if line else "beginning"
 
 
 def compose_initial_LLM_messages_with_templates(  # noqa: N802 - TinyTroupe's name
