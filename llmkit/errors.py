@@ -260,6 +260,7 @@ _BY_WORD: dict[str, type[LLMError]] = {
     "content_policy_violation": ContentFiltered,
     "ResponsibleAIPolicyViolation": ContentFiltered,
     "model_not_found": ModelNotFound,
+    "unknown_model": ModelNotFound,
     "DeploymentNotFound": DeploymentNotFound,
     "rate_limit_exceeded": RateLimited,
     "server_is_overloaded": Overloaded,

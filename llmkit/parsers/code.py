@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from llmkit.parsers.places import failure, line_and_column, quoted
+from llmkit.parsers.places import failure, quoted
 
 _OPENING = re.compile(r"(?P<indent> {0,3})(?P<fence>`{3,}|~{3,})[ \t]*(?P<info>[^\n]*?)[ \t]*\r?(?:\n|\Z)")
 _ALIASES = {
@@ -88,20 +88,22 @@ def _plain(language: str) -> str:
 
 
 def _blocks(text: str) -> Iterator[Block]:
-    position = 0
+    position, line, counted = 0, 1, 0
     while position < len(text):
         opening = _OPENING.match(text, position)
         if opening and not ("`" in opening["info"] and opening["fence"][0] == "`"):
-            block = _block(text, opening)
+            line += text.count("\n", counted, opening.start())  # from the last block on, not from the beginning
+            counted = opening.start()
+            block = _block(text, opening, line)
             yield block
             position = block.end
         else:
             position = _next_line(text, position)
 
 
-def _block(text: str, opening: re.Match[str]) -> Block:
-    """The block that begins with this fence."""
-    fence, line = opening["fence"], line_and_column(text, opening.start())[0]
+def _block(text: str, opening: re.Match[str], line: int) -> Block:
+    """The block that begins with this fence, in this line."""
+    fence = opening["fence"]
     closing = re.compile(rf"^ {{0,3}}{re.escape(fence[0])}{{{len(fence)},}}[ \t]*\r?$\n?", re.MULTILINE)
     end = closing.search(text, opening.end())
     if end is None:

@@ -117,7 +117,7 @@ def _item(found: re.Match[str], line: _Line, text: str) -> str:
 
 def _check_number(marks: list[str], line: _Line, text: str) -> None:
     """Raises ParseFailed where a number is not the next; Markdown also lets all be 1."""
-    if not marks[-1].isdigit() or set(marks) == {"1"}:
+    if not marks[-1].isdigit() or (marks[-1] == "1" and marks[:2] in (["1"], ["1", "1"])):
         return
     expected = int(marks[0]) + len(marks) - 1
     if int(marks[-1]) != expected:

@@ -83,26 +83,30 @@ async def test_context_variables_reach_observers_inside_a_running_loop(mockserve
 def test_leaving_a_stream_early_closes_its_connection(mockserver: MockServer, blocking: bool) -> None:
     mockserver.script(reply(LONG, chunk_delay_s=0.01))
     if blocking:
-        with client_of(mockserver) as client, client.stream("Hi") as stream:
-            next(stream)
+        with client_of(mockserver) as client:  # whose own end would close it too
+            with client.stream("Hi") as stream:
+                next(stream)
+            until(lambda: mockserver.journal[0].ended_at)
     else:
         asyncio.run(first_event_of(mockserver))
-    until(lambda: mockserver.journal[0].ended_at)
     assert mockserver.journal[0].client_left
     assert not mockserver.journal[0].delivered
 
 
 async def first_event_of(server: MockServer) -> None:
     client = AsyncClient(base_url=server.openai_url, api_key="key", model="gpt-4o")
-    async with client, client.stream("Hi") as stream:
-        await stream.next()
+    async with client:
+        async with client.stream("Hi") as stream:
+            await stream.next()
+        await asyncio.to_thread(until, lambda: server.journal[0].ended_at)
 
 
 def test_an_error_in_the_callers_block_closes_the_connection_too(mockserver: MockServer) -> None:
     mockserver.script(reply(LONG, chunk_delay_s=0.01))
-    with client_of(mockserver) as client, pytest.raises(ZeroDivisionError), client.stream("Hi") as stream:
-        print(1 / len(next(stream).text[:0]))
-    until(lambda: mockserver.journal[0].ended_at)
+    with client_of(mockserver) as client:
+        with pytest.raises(ZeroDivisionError), client.stream("Hi") as stream:
+            print(1 / len(next(stream).text[:0]))
+        until(lambda: mockserver.journal[0].ended_at)
     assert mockserver.journal[0].client_left
 
 
