@@ -1,4 +1,4 @@
-"""Messages, tools and schemas that nobody should send: counted, or refused with an error of ours. Row 2.T6."""
+"""Messages, tools and schemas that nobody should send: counted, or refused with an error of ours. Row 2.T5."""
 
 from __future__ import annotations
 
