@@ -202,8 +202,11 @@ def _repaired(text: str) -> _Written:
 
 
 def _told(reading: Reading[T], text: str) -> T:
-    for repair in reading.repairs:
-        _logger.info("Reply repaired: %s", repair.shown(text))
+    if reading.repairs and _logger.isEnabledFor(logging.INFO):
+        for repair in reading.repairs[:MOST_PROBLEMS]:  # to say where it stands takes as long as the text is
+            _logger.info("Reply repaired: %s", repair.shown(text))
+        if len(reading.repairs) > MOST_PROBLEMS:
+            _logger.info("Reply repaired in %s more places", f"{len(reading.repairs) - MOST_PROBLEMS:,}")
     return reading.value
 
 

@@ -190,6 +190,17 @@ def test_no_text_makes_the_repair_fail_otherwise_than_with_a_place(text: str) ->
     assert 0 <= place <= len(text)
 
 
+def test_of_thousands_of_repairs_the_first_are_told_and_all_are_kept(caplog: pytest.LogCaptureFixture) -> None:
+    """The place of each is counted from the beginning of the text, which for all would take its square."""
+    text = '["' + "\n" * 5000 + '"]'
+    with caplog.at_level("INFO", logger="llmkit.parsers"):
+        assert Json(lenient=True)(text) == ["\n" * 5000]
+    assert len(caplog.records) == 21
+    assert "line 1, column 3" in caplog.messages[0]
+    assert caplog.messages[-1] == "Reply repaired in 4,980 more places"
+    assert len(Json(lenient=True).read(text).repairs) == 5000
+
+
 def test_hostile_brackets_are_given_up_on_soon() -> None:
     for text in ("[" * 50_000, "{'a':" * 20_000, '["' * 20_000, "[a " * 50_000, "//[" * 50_000):
         refusal(Json(lenient=True), text)
