@@ -80,14 +80,14 @@ def _style(lines: list[_Line]) -> str:
 
 def _of_marks(text: str, lines: list[_Line], pattern: re.Pattern[str], *, prose: bool) -> list[str]:
     """The items after bullets or numbers."""
-    items: list[str] = []
+    items: list[list[str]] = []  # the lines of each; to add each to a text would take the square of their number
     marks: list[str] = []
     indent, ended = "", False
     for line in lines:
         found = pattern.fullmatch(line.text)
         goes_on = bool(items) and not ended and line.text[:1] in (" ", "\t")
         if found is None and goes_on and not _other(pattern).fullmatch(line.text):
-            items[-1] += f"\n{line.text.strip()}"
+            items[-1].append(line.text.strip())
         elif found is None and prose:
             ended = bool(items)
         elif found is None:
@@ -98,10 +98,10 @@ def _of_marks(text: str, lines: list[_Line], pattern: re.Pattern[str], *, prose:
             raise failure(f"{excerpt(line.text)} is {what}", text=text, position=line.position)
         else:
             indent = found["indent"]
-            items.append(_item(found, line, text))
+            items.append([_item(found, line, text)])
             marks.append(found["mark"])
             _check_number(marks, line, text)
-    return items
+    return ["\n".join(lines_of_item) for lines_of_item in items]
 
 
 def _other(pattern: re.Pattern[str]) -> re.Pattern[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import time
 from collections.abc import Callable
 from enum import Enum
 from typing import Any
@@ -424,3 +425,18 @@ def test_all_parsers_are_offered_and_nothing_else() -> None:
     assert all(getattr(parsers, name) for name in parsers.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'JSON'"):
         _ = parsers.JSON
+
+
+def cpu_s(parse: Any, text: str) -> float:
+    """The least of three: the processor's time alone, since others use it too."""
+    times = []
+    for _ in range(3):
+        began = time.process_time()
+        parse(text)
+        times.append(time.process_time() - began)
+    return min(times)
+
+
+def test_an_item_of_many_lines_is_read_in_linear_time() -> None:
+    short, long = ("- x\n" + f"  {'y' * 50}\n" * lines for lines in (2_000, 64_000))
+    assert cpu_s(Items(), long) < 100 * cpu_s(Items(), short)
