@@ -69,8 +69,12 @@ class Clock:
 
     def now(self) -> float:
         """The time in Unix seconds."""
-        at = self._at
-        return self._real_now() if at is None else at
+        return self.reading()[1]
+
+    def reading(self) -> tuple[float, float]:
+        """The real time, which orders what happens in all processes of a machine, and the time of this clock."""
+        at, real = self._at, self._real_now()
+        return real, real if at is None else at
 
     @property
     def is_virtual(self) -> bool:

@@ -76,9 +76,10 @@ class Visit:
     @classmethod
     def open(cls, state: State, dialect: Dialect, arrival: Arrival) -> Self:
         """A visit by a client, noted in the journal."""
-        now, secrets = state.clock.now(), secrets_of(arrival.headers)
+        (arrived, now), secrets = state.clock.reading(), secrets_of(arrival.headers)
         number = state.journal.open(
             secrets=secrets,
+            arrived=arrived,
             started_at=now,
             method=arrival.method,
             path=arrival.path,

@@ -43,13 +43,14 @@ class Press:
         mould: Mould | None = head.memory.get(shape_of(body))
         if mould is None or holds_text(raw, mould.secrets):
             return None
-        now = self.state.clock.now()
+        arrived, now = self.state.clock.reading()
         poured = mould.pour(body["messages"], now=now)
         if poured is None:
             return None
         state = self.state
         number = state.journal.open(
             secrets=mould.secrets,
+            arrived=arrived,
             started_at=now,
             method="POST",
             path=head.path,

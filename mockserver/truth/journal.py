@@ -65,16 +65,20 @@ class Journal(Sequence[Exchange]):
         dialect: str | None = None,
         headers: Mapping[str, str] | None = None,
         now: Callable[[], float] = time.time,
+        arrived: float | None = None,
         secrets: Collection[str] = (),
     ) -> int:
         """Begin an exchange with what is known of it at once, and return its number; `secrets` are hidden in it.
 
-        `headers` have lower-case names; `now` is the clock by which the exchange is timed.
+        `headers` have lower-case names; `now` is the clock by which the exchange is timed, `arrived` the real time of
+        its beginning: now, if nobody has read it together with `started_at`.
         """
         number = next(self._numbers)
         shown = hidden_texts(query, secrets, has_names=True) if query else {}
         kept = kept_of(headers, secrets) if headers else ()
         record = Record(number, started_at, method, hidden_text(path, secrets), shown, dialect, kept, now)
+        if arrived is not None:
+            record.arrived = arrived
         record.is_touched = record.path != path or (bool(query) and shown is not query)
         self._live[number] = record
         with self._lock:

@@ -62,7 +62,7 @@ class Record:
     dialect: str | None = None
     headers: tuple[str, ...] = ()
     now: Callable[[], float] = field(default=time.time, repr=False)
-    arrived: float = field(default_factory=time.monotonic)
+    arrived: float = field(default_factory=time.time)
     surface: str | None = None
     deployment: str | None = None
     model: str | None = None
