@@ -82,12 +82,13 @@ def compiled(members: tuple[Member, ...]) -> Compiled:
         here = _compiled_uses(member, trees[member.name], environment)
         _check_seen(member, here, trees[member.name])
         read += here if member.sees else []
+    elsewhere = {member.source: _set_elsewhere(member, trees) for member in members}
     return Compiled(
         environment=environment,
         sources={member.name: member.source for member in members},
         uses=tuple(read),
         may_lack=frozenset().union(*(may_lack(tree) for tree in trees.values())),
-        perhaps=frozenset(use.name for use in read if use.name in _set_elsewhere(use, members, trees)),
+        perhaps=frozenset(use.name for use in read if use.name in elsewhere[use.source]),
         has_roles=any(_begins_messages(tree) for tree in trees.values()),
     )
 
@@ -122,9 +123,8 @@ def _included(member: Member, directory: Directory, *, as_prompty: bool) -> Iter
         yield Member(reference.name, source, text, sees=member.sees and reference.sees, file=file)
 
 
-def _set_elsewhere(use: Use, members: tuple[Member, ...], trees: Mapping[str, nodes.Template]) -> set[str]:
-    """The names that the other parts set for the one that reads a variable; a block's own template is such a part."""
-    [here] = [member for member in members if member.source == use.source]
+def _set_elsewhere(here: Member, trees: Mapping[str, nodes.Template]) -> set[str]:
+    """The names that the other parts set for the one that reads variables; a block's own template is such a part."""
     if has_blocks(trees[here.name]):
         return set().union(*map(bound, trees.values()))
     if here.name == MAIN:

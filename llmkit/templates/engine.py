@@ -13,28 +13,33 @@ from dataclasses import dataclass, field
 from types import FrameType, TracebackType
 from typing import Any
 
-from jinja2 import StrictUndefined, nodes
+from jinja2 import StrictUndefined, Template, nodes
 from jinja2.exceptions import SecurityError, TemplateSyntaxError
 from jinja2.loaders import DictLoader
 from jinja2.nativetypes import NativeCodeGenerator
 from jinja2.runtime import Context, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.visitor import NodeTransformer
 
 from llmkit.errors import TemplateInvalid, excerpt
 from llmkit.templates.content import Image, Part
 from llmkit.templates.guards import (
     guarded,
     is_small_power,
+    join,
+    joined_text,
+    multiplying,
     refuse_huge,
     refuse_long,
     refuse_long_replacement,
+    refuse_long_sum,
     replace,
 )
 from llmkit.templates.pieces import Begin, Inserted, Messages, Piece, Pieces, Said, joined, shown
 from llmkit.templates.values import text_of
 
 MOST_STEPS = 1_000_000
-"""How many steps all loops of one rendering may take together."""
+"""How many steps all loops, calls and inclusions of one rendering may take together."""
 
 # random makes prompts that no recording matches; the others format, at any width, or make markup
 _NO_FILTERS = ("center", "escape", "e", "forceescape", "format", "pprint", "random", "safe", "urlize", "xmlattr")
@@ -47,6 +52,12 @@ class Run:
 
     steps: int = 0
     missing: list[tuple[str | None, int | None, str]] = field(default_factory=list)
+
+    def step(self) -> None:
+        """Count one; raises TemplateInvalid when they are too many."""
+        self.steps += 1
+        if self.steps > MOST_STEPS:
+            raise TemplateInvalid(f"its loops take more than {MOST_STEPS:,} steps")
 
 
 _run: ContextVar[Run] = ContextVar("llmkit template run")
@@ -81,6 +92,17 @@ class _Generator(NativeCodeGenerator):
         return super()._output_child_to_const(node, frame, finalize)
 
 
+class _Concatenations(NodeTransformer):
+    """Lets the environment put together what `~` does, so that it sees how long it gets."""
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802 - jinja2's name
+        """The call instead."""
+        self.generic_visit(node)
+        concatenated = nodes.EnvironmentAttribute("concatenated", lineno=node.lineno)
+        operands = nodes.List(node.nodes, lineno=node.lineno)
+        return nodes.Call(concatenated, [operands], [], None, None, lineno=node.lineno)
+
+
 def _piece(value: object) -> object:
     """What `{{ value }}` yields."""
     if isinstance(value, Begin | Inserted | Pieces | Image | Part):
@@ -104,7 +126,7 @@ class Environment(ImmutableSandboxedEnvironment):
 
     code_generator_class = _Generator
     concat = staticmethod(joined)  # type: ignore[assignment] # jinja2 declares that it makes text
-    intercepted_binops = frozenset({"*", "**", "%"})
+    intercepted_binops = frozenset({"+", "*", "**", "%"})
 
     def __init__(self, templates: Mapping[str, str]) -> None:
         super().__init__(
@@ -119,7 +141,9 @@ class Environment(ImmutableSandboxedEnvironment):
             cache_size=-1,
         )
         self.filters = {name: guarded(each) for name, each in self.filters.items() if name not in _NO_FILTERS}
-        self.filters["replace"] = replace
+        self.filters |= {"replace": replace, "join": join}
+        for name, at in (("indent", 0), ("wordwrap", 1)):  # the second is given the environment first
+            self.filters[name] = multiplying(self.filters[name], at=at)
         self.globals.pop("lipsum")
 
     def _generate(self, source: nodes.Template, *args: Any, **options: Any) -> str:
@@ -129,6 +153,7 @@ class Environment(ImmutableSandboxedEnvironment):
                 raise TemplateSyntaxError("recursive loops are not counted, so there are none", loop.lineno)
             counted = nodes.EnvironmentAttribute("counted", lineno=loop.lineno)
             loop.iter = nodes.Call(counted, [loop.iter], [], None, None, lineno=loop.lineno)
+        source = _Concatenations().visit(source)
         source.set_environment(self)
         return super()._generate(source, *args, **options)
 
@@ -141,10 +166,19 @@ class Environment(ImmutableSandboxedEnvironment):
             raise TemplateInvalid(f"a loop runs over {shown(items)}: it has to be a list, not a text or a number")
         run = _run.get()
         for item in items:
-            run.steps += 1
-            if run.steps > MOST_STEPS:
-                raise TemplateInvalid(f"its loops take more than {MOST_STEPS:,} steps")
+            run.step()
             yield item
+
+    @staticmethod
+    def concatenated(items: Iterable[object]) -> str:
+        """What `~` makes of its operands."""
+        return joined_text("", items)
+
+    def get_template(self, *args: Any, **kwargs: Any) -> Template:
+        """A template by its name; while one is rendered, that is an inclusion."""
+        if run := _run.get(None):
+            run.step()
+        return super().get_template(*args, **kwargs)
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         """Whether a template may read the attribute."""
@@ -155,17 +189,23 @@ class Environment(ImmutableSandboxedEnvironment):
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805 - jinja2 calls it with keywords of its own
         """Call something, unless it is a method of a text with a number that would make it huge."""
+        if run := _run.get(None):
+            run.step()
         text = getattr(__obj, "__self__", None)
         if isinstance(text, str):
             refuse_huge(args)
             if __obj.__name__ == "replace":
                 refuse_long_replacement(text, *args)
+            if __obj.__name__ == "join" and len(args) == 1:
+                return joined_text(text, args[0])
         return super().call(__context, __obj, *args, **kwargs)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """`*`, `**` or `%`, unless what it makes would be huge."""
+        """`+`, `*`, `**` or `%`, unless what it makes would be huge."""
         if isinstance(left, str) and operator == "%":
             raise SecurityError("% formats no texts here: use ~ and filters")
+        if operator == "+":
+            refuse_long_sum(left, right)
         if operator == "*":
             refuse_long(left, right)
         if operator == "**" and not is_small_power(left, right):

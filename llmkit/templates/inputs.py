@@ -104,7 +104,7 @@ def _input(head: Head, name: str, said: object, path: tuple[str, ...]) -> Input:
         raise head.error(f"input {name} is {excerpt(said)}: it takes {', '.join(KEYS)}, or a type alone", *path)
     kind, choices, required = facts.get("type", "any"), facts.get("enum", []), facts.get("required")
     kind = _ALIASES.get(kind, kind) if isinstance(kind, str) else kind
-    if kind not in TYPES:
+    if not isinstance(kind, str) or kind not in TYPES:
         raise head.error(f"input {name} has the type {kind!r}: the types are {', '.join(TYPES)}", *path)
     if not isinstance(choices, list) or not isinstance(required, bool | None):
         raise head.error(f"input {name}: enum has to be a list, required true or false", *path)

@@ -15,6 +15,7 @@ from jinja2.runtime import Undefined
 from llmkit.errors import TemplateInvalid, excerpt
 from llmkit.messages import Dumpable, conversation
 from llmkit.templates.content import Image, Part
+from llmkit.templates.guards import joined_text
 
 _INSERTABLE = ("user", "assistant", "tool")
 
@@ -78,14 +79,14 @@ class Messages(Extension):
         """A conversation, or pairs such as {"user": …, "assistant": …}; instructions can't come in this way."""
         if not isinstance(messages, list | tuple):
             raise TemplateInvalid(f"{{% messages … %}} takes a list of messages, not {shown(messages)}")
-        found = tuple(message for each in messages for message in _pair(each))
-        for message in conversation(found):
-            if message["role"] not in _INSERTABLE:
+        found = tuple(conversation([message for each in messages for message in _pair(each)]))
+        for message in found:
+            if str.__str__(message["role"]) not in _INSERTABLE:
                 raise TemplateInvalid(
                     f"{{% messages … %}} inserts messages of {', '.join(_INSERTABLE)}, not of {message['role']!r}: "
                     "what instructs the model is written in the template"
                 )
-        return Inserted(tuple(conversation(found)))
+        return Inserted(found)
 
 
 def _keywords(parser: Parser) -> list[nodes.Keyword]:
@@ -141,5 +142,5 @@ def joined(values: Iterable[object]) -> object:
     """What jinja2 joins for a macro or a block: a text, or pieces where that is more than text."""
     pieces = list(values)
     if all(isinstance(piece, str) for piece in pieces):
-        return "".join(map(str, pieces))
+        return joined_text("", pieces)
     return Pieces(tuple(pieces))

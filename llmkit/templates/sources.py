@@ -1,5 +1,6 @@
 """Where the text of templates comes from: strings, and files below one directory."""
 
+import errno
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -66,13 +67,18 @@ class Directory:
         parts = PurePosixPath(name).parts
         if not parts or name.startswith("/") or any(mark in name for mark in ("\\", ":", "\0")):
             return None
-        root = (self.path or Path()).resolve()
-        found = root.joinpath(*parts).resolve()
+        try:
+            root = (self.path or Path()).resolve()
+            found = root.joinpath(*parts).resolve()
+        except (RuntimeError, OSError):  # a link that leads to itself
+            return None
         return found if found.is_relative_to(root) else None
 
 
 def read_text(path: Path) -> str:
     """The text of a file, with plain line ends; raises OSError, and TemplateInvalid for what is not UTF-8."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
     try:
         return plain(path.read_bytes().decode("utf-8-sig"))
     except UnicodeDecodeError as error:

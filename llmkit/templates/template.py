@@ -61,6 +61,8 @@ class Template:
         when it, or one that it includes, has changed. Raises OSError, and TemplateInvalid.
         """
         file = Path(path)
+        if "\0" in str(file):
+            raise TemplateInvalid(f"{str(file)!r} is no path of a file")
         return _load(file, file.parent if directory is None else Path(directory))
 
     @property

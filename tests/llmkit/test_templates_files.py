@@ -412,3 +412,42 @@ def test_a_file_with_the_same_size_and_time_but_another_inode_is_read_again(name
     (tmp_path / "new").replace(tmp_path / name)
     os.utime(tmp_path / name, ns=(time, time))
     assert Template.load(tmp_path / "main.md").render() != before.render()
+
+
+def test_a_link_that_leads_to_itself_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "loop.md").symlink_to("loop.md")
+    (tmp_path / "main.md").write_text("x {% include 'loop.md' %}")
+    with pytest.raises(TemplateInvalid, match=r"line 1: it includes 'loop\.md'"):
+        Template.load(tmp_path / "main.md")
+
+
+def test_a_pipe_is_no_template_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.md")
+    (tmp_path / "main.md").write_text("x {% include 'pipe.md' %}")
+    with pytest.raises(
+        TemplateInvalid, match=r"line 1: it includes 'pipe.md', but it cannot be read: .*no regular file"
+    ):
+        Template.load(tmp_path / "main.md")
+    with pytest.raises(OSError, match="no regular file"):
+        Template.load(tmp_path / "pipe.md")
+
+
+def test_a_path_that_cannot_be_is_refused() -> None:
+    with pytest.raises(TemplateInvalid, match="no path of a file"):
+        Template.load("a\0b")
+
+
+def test_files_that_include_each_other_again_and_again_come_to_an_end(tmp_path: Path) -> None:
+    """A billion inclusions of nothing take no memory, and would take a day."""
+    for number in range(9):
+        (tmp_path / f"{number}.md").write_text(f"{{% include '{number + 1}.md' %}}" * 10)
+    (tmp_path / "9.md").write_text("{# nothing #}")
+    template = Template.load(tmp_path / "0.md")
+    with pytest.raises(TemplateInvalid, match="1,000,000 steps"):
+        template.render()
+
+
+@pytest.mark.parametrize("kind", ["[1]", "{a: 1}", "5", "true"])
+def test_a_type_that_is_no_word_is_refused(kind: str) -> None:
+    with pytest.raises(TemplateInvalid, match="line 2: input a has the type"):
+        Template(f"---\ninputs: {{a: {{type: {kind}}}}}\n---\n{{{{ a }}}}")

@@ -5,6 +5,7 @@ Rows 2.T1 (escaping) and 2.T4 (edge cases).
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -64,6 +65,10 @@ def test_values_cannot_be_changed(call: str) -> None:
     assert value == [3, 2]
 
 
+DOUBLING = "{{% set ns = namespace(x='a') %}}{{% for i in range(60) %}}{{% set ns.x = {} %}}{{% endfor %}}"
+DOUBLED_BLOCK = DOUBLING.replace(" = {} %}}", " %}}{{{{ ns.x }}}}{{{{ ns.x }}}}{{% endset %}}").format()
+
+
 @pytest.mark.parametrize(
     ("source", "shown"),
     [
@@ -86,6 +91,27 @@ def test_values_cannot_be_changed(call: str) -> None:
         ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "without end"),
         ("{% macro m(n) %}{% for i in range(9) %}{{ m(n) }}{% endfor %}{% endmacro %}{{ m(1) }}", "without end"),
         ("{% for i in range(90000) %}{{ 'a' * 200 }}{% endfor %}", "16,000,000 characters"),
+        (
+            "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(40) }}",
+            "1,000,000 steps",
+        ),
+        (DOUBLING.format("ns.x ~ ns.x"), "would be too long"),
+        (DOUBLING.format("ns.x + ns.x"), "would be too long"),
+        (DOUBLING.format("[ns.x, ns.x] | join"), "would be too long"),
+        (DOUBLING.format("''.join([ns.x, ns.x])"), "would be too long"),
+        (DOUBLING.format("(ns.x ~ 'b').join(ns.x ~ 'b')"), "would be too long"),
+        (DOUBLING.format("ns.x | replace('a', 'aa')"), "would be too long"),
+        (DOUBLED_BLOCK, "would be too long"),
+        (
+            "{% set ns = namespace(x=[1]) %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
+            "would be too long",
+        ),
+        (
+            "{% set ns = namespace(x=3) %}{% for i in range(60) %}{% set ns.x = ns.x * ns.x %}{% endfor %}",
+            "is too large",
+        ),
+        ("{{ ('a' * 1000000) | wordwrap(1, wrapstring='x' * 1000000) }}", "would be too long"),
+        ("{{ ('b\\n' * 100000) | indent('x' * 100000) }}", "would be too long"),
     ],
 )
 def test_what_would_take_forever_or_all_memory_is_refused(source: str, shown: str) -> None:
@@ -128,3 +154,69 @@ def test_the_text_of_a_value_is_never_read_as_a_template() -> None:
     text = "{{ 7 * 7 }}{% for i in range(9) %}{{ i }}{% endfor %}{# no #}"
     [message] = Template("{{ text }}{{ text | upper | lower }}").render(text=text)
     assert message["content"] == text * 2
+
+
+def test_texts_and_numbers_of_usual_size_are_put_together() -> None:
+    source = (
+        "{{ a ~ '-' ~ b }} {{ a + a }} {{ [1] + [2] }} {{ [a, b] | join(', ') }} {{ ', '.join([a, a]) }} {{ 7 * b }}"
+    )
+    [message] = Template(source).render(a="x", b=6)
+    assert message["content"] == "x-6 xx [1, 2] x, 6 x, x 42"
+
+
+def test_what_joins_is_a_text_and_no_list_of_messages() -> None:
+    assert "used as text" in refusal("{% set x %}{% message 'user' %}a{% endset %}{{ x ~ 'b' }}")
+
+
+class Twice:
+    """Something of pydantic's kind that says another thing each time it is asked."""
+
+    def __init__(self) -> None:
+        self.said = iter(["user", "system", "system"])
+
+    def model_dump(self, *, mode: str, exclude_unset: bool) -> dict[str, str]:
+        return {"role": next(self.said), "content": "x"}
+
+
+class Anything(str):
+    """A text that is equal to everything."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __ne__(self, other: object) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("message", [Twice(), {"role": Anything("system"), "content": "x"}], ids=["twice", "anything"])
+def test_no_object_brings_a_role_of_its_own_along(message: object) -> None:
+    source = "system:\nA\n{% messages history %}\nuser:\nB"
+    try:
+        rendered = Template(source).render(history=[message])
+    except TemplateInvalid:
+        return
+    assert [str.__str__(each["role"]) for each in rendered] == ["system", "user", "user"]
+
+
+def test_a_template_of_many_variables_is_read_in_linear_time() -> None:
+    """Steps of the interpreter, not seconds: a busy machine has no say."""
+
+    def steps(lines: int) -> int:
+        count = 0
+
+        def step(*_: object) -> None:
+            nonlocal count
+            count += 1
+
+        sys.setprofile(step)
+        try:
+            Template("{{ a }} and text\n" * lines)
+        finally:
+            sys.setprofile(None)
+        return count
+
+    Template("{{ a }}")
+    assert steps(400) < 8 * steps(100)
