@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tests.llmkit.conftest import Caller, Open, RawServer
 
 DEADLINE_S = 0.4
-OVERSHOOT_S = 0.25
+OVERSHOOT_S = 2.5  # a busy machine's; what dawdles below would go on for 5
 
 
 def dripping(data: bytes) -> list[bytes]:
@@ -85,11 +85,11 @@ def test_deadline_cuts_a_stream_of_steady_events_and_keeps_its_text(raw: RawServ
 
 
 def test_deadline_bounds_all_attempts_and_pauses_together(raw: RawServer, client: Caller) -> None:
-    raw.say(raw.http("{}", status="500 Oops", retry_after_ms="100"))
-    error, elapsed_s = failure_of(client.chat, deadline_s=DEADLINE_S, max_attempts=100)
+    raw.say(raw.http("{}", status="500 Oops", retry_after_ms="250"))
+    error, elapsed_s = failure_of(client.chat, deadline_s=1, max_attempts=100)
     assert isinstance(error, ServerError | DeadlineExceeded)  # which of both depends on how fast the machine is
     assert 2 <= len(error.attempts) <= 5
-    assert elapsed_s <= DEADLINE_S + OVERSHOOT_S
+    assert elapsed_s <= 1 + OVERSHOOT_S
 
 
 def test_retry_after_beyond_the_deadline_fails_at_once(raw: RawServer, client: Caller) -> None:
@@ -98,7 +98,7 @@ def test_retry_after_beyond_the_deadline_fails_at_once(raw: RawServer, client: C
     assert isinstance(error, RateLimited)
     assert error.retry_after_s == 86400
     assert len(error.attempts) == 1
-    assert elapsed_s < 1
+    assert elapsed_s < 5
     assert any("86400 s" in note or "8.64e+04 s" in note for note in error.__notes__)
 
 

@@ -69,22 +69,22 @@ def test_before_any_head_there_is_no_first_token_either(caller: Open, raw: RawSe
 
 def test_a_first_token_may_take_longer_than_the_others(caller: Open, raw: RawServer) -> None:
     raw.say(
-        raw.event_stream, *[b": thinking\n\n"] * 6, raw.frame("Hi") + raw.frame(finish="stop") + raw.done, gap_s=0.1
+        raw.event_stream, *[b": thinking\n\n"] * 8, raw.frame("Hi") + raw.frame(finish="stop") + raw.done, gap_s=0.15
     )
-    assert caller(raw.url).stream([], first_token_s=9, idle_s=0.5).text == "Hi"
+    assert caller(raw.url).stream([], first_token_s=9, idle_s=1).text == "Hi"
 
 
 def test_a_slow_stream_is_not_silent(caller: Open, raw: RawServer) -> None:
-    raw.say(raw.event_stream, *[raw.frame("word ")] * 8, raw.frame(finish="stop") + raw.done, gap_s=0.1)
-    assert caller(raw.url).stream([], idle_s=0.6, first_token_s=5).text == "word " * 8
+    raw.say(raw.event_stream, *[raw.frame("word ")] * 8, raw.frame(finish="stop") + raw.done, gap_s=0.15)
+    assert caller(raw.url).stream([], idle_s=1, first_token_s=5).text == "word " * 8
 
 
 def test_reasoning_is_no_silence(caller: Open, raw: RawServer) -> None:
     """Models that show their reasoning send it for a long time before the first word of the answer."""
     thought = raw.frame(choices=[{"index": 0, "delta": {"reasoning_content": "Hm. "}}])
-    raw.say(raw.event_stream, *[thought] * 8, raw.frame("Hi") + raw.frame(finish="stop") + raw.done, gap_s=0.1)
+    raw.say(raw.event_stream, *[thought] * 8, raw.frame("Hi") + raw.frame(finish="stop") + raw.done, gap_s=0.15)
     seen: list[StreamEvent] = []
-    answer = caller(raw.url).stream(seen, idle_s=0.6, first_token_s=0.6)
+    answer = caller(raw.url).stream(seen, idle_s=1, first_token_s=1)
     assert [dict(event.more) for event in seen if event.more] == [{"reasoning_content": "Hm. "}] * 8
     assert (answer.text, answer.message["reasoning_content"]) == ("Hi", "Hm. " * 8)
 
@@ -105,7 +105,7 @@ def test_while_nobody_reads_nobody_is_idle(raw: RawServer) -> None:
     with Client(base_url=raw.url, api_key="key", model="gpt-4o") as client:
         with client.stream("Hi", idle_s=0.25, first_token_s=5) as stream:
             first = next(stream)
-            time.sleep(0.6)
+            time.sleep(1)
             rest = [event.text for event in stream]
     assert first.text + "".join(rest) == "Once upon"
 
