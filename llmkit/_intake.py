@@ -111,11 +111,13 @@ class Intake:
     def _take(self, events: list[StreamEvent]) -> None:
         self.events.extend(events)
         self._silent_since = self._call.clock()
+        has_other_clock = not self._spoke
         self._spoke = True
         if self._reader.finished and self._finished_at is None:
             self._finished_at = self._silent_since
-            if self._timer is not None:
-                self._watch()
+            has_other_clock = True
+        if has_other_clock and self._timer is not None:
+            self._watch()  # the new clock may run out before the old one
         self._wake()
 
     def _wake(self) -> None:

@@ -52,8 +52,10 @@ def test_a_stream_that_never_says_anything_is_ended(
 def test_a_stream_that_falls_silent_is_ended_and_its_text_kept(caller: Open, raw: RawServer, kind: str) -> None:
     raw.say(raw.event_stream + raw.frame("Once"), *[kept_alive(raw)[kind]] * 100, gap_s=0.05)
     seen: list[StreamEvent] = []
+    client, started = caller(raw.url), time.monotonic()
     with pytest.raises(IdleTimeout) as caught:
-        caller(raw.url).stream(seen, idle_s=CLOCK_S, first_token_s=5)
+        client.stream(seen, idle_s=CLOCK_S, first_token_s=9)
+    assert time.monotonic() - started < LATE_S
     assert caught.value.partial == "Once" == "".join(event.text for event in seen)
     assert caught.value.limit_s == CLOCK_S
 
