@@ -40,6 +40,8 @@ from llmkit.templates.values import text_of
 
 MOST_STEPS = 1_000_000
 """How many steps all loops, calls and inclusions of one rendering may take together."""
+_CALL_STEPS = 10
+"""How many a call or an inclusion counts for, since it takes as long as so many of a loop."""
 
 # random makes prompts that no recording matches; the others format, at any width, or make markup
 _NO_FILTERS = ("center", "escape", "e", "forceescape", "format", "pprint", "random", "safe", "urlize", "xmlattr")
@@ -53,11 +55,11 @@ class Run:
     steps: int = 0
     missing: list[tuple[str | None, int | None, str]] = field(default_factory=list)
 
-    def step(self) -> None:
-        """Count one; raises TemplateInvalid when they are too many."""
-        self.steps += 1
+    def step(self, count: int = 1) -> None:
+        """Count some; raises TemplateInvalid when they are too many."""
+        self.steps += count
         if self.steps > MOST_STEPS:
-            raise TemplateInvalid(f"its loops take more than {MOST_STEPS:,} steps")
+            raise TemplateInvalid(f"its loops and calls take more than {MOST_STEPS:,} steps")
 
 
 _run: ContextVar[Run] = ContextVar("llmkit template run")
@@ -177,7 +179,7 @@ class Environment(ImmutableSandboxedEnvironment):
     def get_template(self, *args: Any, **kwargs: Any) -> Template:
         """A template by its name; while one is rendered, that is an inclusion."""
         if run := _run.get(None):
-            run.step()
+            run.step(_CALL_STEPS)
         return super().get_template(*args, **kwargs)
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
@@ -190,7 +192,7 @@ class Environment(ImmutableSandboxedEnvironment):
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805 - jinja2 calls it with keywords of its own
         """Call something, unless it is a method of a text with a number that would make it huge."""
         if run := _run.get(None):
-            run.step()
+            run.step(_CALL_STEPS)
         text = getattr(__obj, "__self__", None)
         if isinstance(text, str):
             refuse_huge(args)
