@@ -22,9 +22,10 @@ _T = TypeVar("_T")
 
 
 def read_config_file(use_cache: bool = True, verbose: bool = True) -> ConfigParser:  # noqa: FBT001, FBT002 - TinyTroupe's
-    """`config.ini` of the working directory, else the one of this package; read once unless `use_cache` is False.
+    """`config.ini` of the working directory, else TinyTroupe's own, else the one of this package.
 
-    ValueError if there is none, or if it can't be read. `verbose` logs which it is.
+    It is read once unless `use_cache` is False. ValueError if there is none, or if it can't be read. `verbose` logs
+    which it is.
     """
     global _config
     if _config is None or not use_cache:
@@ -33,10 +34,26 @@ def read_config_file(use_cache: bool = True, verbose: bool = True) -> ConfigPars
 
 
 def _config_file() -> Path:
-    for folder in (Path.cwd(), _HERE):
+    for folder in _folders():
         if (folder / "config.ini").exists():
             return folder / "config.ini"
     raise ValueError("Could not find config.ini file anywhere")
+
+
+def _folders() -> Iterator[Path]:
+    """Where files are looked for, in TinyTroupe's order: its own agents read the same `config.ini`."""
+    yield Path.cwd()
+    yield from _tinytroupe()
+    yield _HERE
+
+
+def _tinytroupe() -> Iterator[Path]:
+    """The folder of an installed TinyTroupe, which is not imported for it."""
+    try:
+        spec = find_spec("tinytroupe")
+    except ValueError:  # a stand-in of a test: a module that came from nowhere
+        return
+    yield from map(Path, (spec and spec.submodule_search_locations) or ())
 
 
 def _read(path: Path, *, verbose: bool) -> ConfigParser:
@@ -68,8 +85,8 @@ def compose_initial_LLM_messages_with_templates(  # noqa: N802 - TinyTroupe's na
 ) -> list[dict[str, str]]:
     """A system message, and a user message if its template is named, rendered from mustache files.
 
-    Templates are looked for in the folder `prompts` of the working directory, of this package, and of an installed
-    TinyTroupe; FileNotFoundError says where. What is filled in stays inside its message.
+    Templates are looked for in the folder `prompts` of the working directory, of an installed TinyTroupe, and of this
+    package; FileNotFoundError says where. What is filled in stays inside its message.
     """
     named = [("system", system_template_name), ("user", user_template_name)]
     return [
@@ -94,11 +111,7 @@ def _partial(name: str) -> str:
 
 
 def _prompt_folders() -> Iterator[Path]:
-    yield Path.cwd() / "prompts"
-    yield _HERE / "prompts"
-    spec = find_spec("tinytroupe")
-    for folder in (spec and spec.submodule_search_locations) or ():
-        yield Path(folder) / "prompts"
+    return (folder / "prompts" for folder in _folders())
 
 
 def sanitize_dict(value: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -73,6 +74,27 @@ def test_the_file_of_the_working_directory_goes_before_the_packaged_one(tmp_path
     assert utils.read_config_file()["OpenAI"]["MODEL"] == "gpt-4o"
     assert utils.read_config_file(use_cache=False)["OpenAI"]["MODEL"] == "gpt-5"
     assert utils.read_config_file() is utils.read_config_file()
+
+
+def test_tinytroupes_own_file_goes_between_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row T3: its agents read the one that came with TinyTroupe, so whoever edits that one means both."""
+    theirs = tmp_path / "site" / "tinytroupe"
+    theirs.mkdir(parents=True)
+    (theirs / "__init__.py").write_text("raise AssertionError('it is not to be imported')")
+    (theirs / "config.ini").write_text("[OpenAI]\nMODEL=gpt-5\nAPI_TYPE=azure\n")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    assert utils.read_config_file(use_cache=False)["OpenAI"]["MODEL"] == "gpt-5"
+    assert type(tinytroupe.client()) is AzureClient
+    (tmp_path / "config.ini").write_text("[OpenAI]\nMODEL=gpt-4\n")
+    assert utils.read_config_file(use_cache=False)["OpenAI"]["MODEL"] == "gpt-4"
+
+
+def test_a_stand_in_for_tinytroupe_has_no_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests of applications put one there, a module without a place."""
+    monkeypatch.setitem(sys.modules, "tinytroupe", ModuleType("tinytroupe"))
+    assert utils.read_config_file(use_cache=False)["OpenAI"]["MODEL"] == "gpt-4o"
+    with pytest.raises(FileNotFoundError, match="There is no template 'gone'"):
+        utils.compose_initial_LLM_messages_with_templates("gone")
 
 
 @pytest.mark.parametrize("verbose", [True, False])
