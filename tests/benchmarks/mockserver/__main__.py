@@ -1,9 +1,9 @@
 """The mock server beside bare aiohttp and aimock, in the same run: `python -m tests.benchmarks.mockserver [PART…]`.
 
 The server has one core, the load another. Each round sends the same requests to each server in turn, and every prompt
-is new unless it says `repeated`. Ratios are judged by the CPU time of the server's process for a request, which hears
-less of other processes than the rate does; a ratio above 1 means that ours is faster. Parts: chat, streams, workers,
-slow, aimock.
+is new unless it says `repeated`: of 12 sentences, or of one where it says `short`. Ratios are judged by the CPU time of
+the server's process for a request, which hears less of other processes than the rate does; a ratio above 1 means that
+ours is faster. Parts: chat, streams, workers, slow, aimock.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import metadata
@@ -86,7 +86,7 @@ class _Bench:
         with ExitStack() as stack:
             ours, bare = self._pair(stack)
             raw = self._started(stack, "raw", servers.bare("raw", "--body", str(self._reply(ours, "body.json"))))
-            for name, requests in (("repeated", self._repeated()), ("fresh", self._fresh(100))):
+            for name, requests in self._kinds(100):
                 mine, *others = self._alternating([ours, *bare], requests)
                 yield from _beside(f"chat, {name}", mine, others)
             yield _of_the_load(*self._alternating([raw], self._fresh(300)))
@@ -96,7 +96,7 @@ class _Bench:
         with ExitStack() as stack:
             ours, bare = self._pair(stack)
             yield self._frames(ours)
-            for name, requests in (("repeated", self._repeated(stream=True)), ("fresh", self._fresh(500, stream=True))):
+            for name, requests in self._kinds(500, stream=True):
                 mine, *others = self._alternating([ours, *bare], requests)
                 yield from _beside(f"streams, {name}", mine, others)
 
@@ -187,9 +187,15 @@ class _Bench:
         batch = prompts.repeated(self.requests, **(prompts.stream_options() if stream else {}))
         return lambda _: batch
 
-    def _fresh(self, seed: int, *, stream: bool = False) -> Requests:
+    def _fresh(self, seed: int, *, stream: bool = False, make: Callable[..., list[bytes]] = prompts.fresh) -> Requests:
         options = prompts.stream_options() if stream else {}
-        return lambda number: prompts.fresh(self.requests, seed=seed + number, **options)
+        return lambda number: make(self.requests, seed=seed + number, **options)
+
+    def _kinds(self, seed: int, *, stream: bool = False) -> Iterator[tuple[str, Requests]]:
+        """Requests that differ in how new and how long they are."""
+        yield "repeated", self._repeated(stream=stream)
+        yield "short", self._fresh(seed + 50, stream=stream, make=prompts.short)
+        yield "fresh", self._fresh(seed, stream=stream)
 
     def _alternating(self, those: Sequence[Server], requests: Requests) -> list[Rounds]:
         return alternating(those, requests, rounds=self.rounds)

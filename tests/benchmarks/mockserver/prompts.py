@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from collections.abc import Callable
 from functools import cache
 from pydoc_data.topics import topics
 from typing import Any
@@ -31,13 +32,22 @@ def repeated(count: int, **options: Any) -> list[bytes]:
 
 def fresh(count: int, *, seed: int, **options: Any) -> list[bytes]:
     """So many requests with a prompt each that no other seed or number has."""
-    dice = random.Random(seed)
-    return [_request(f"Question {seed}.{number}: {_prompt(dice)}", options) for number in range(count)]
+    return _asking(count, seed, _prompt, options)
+
+
+def short(count: int, *, seed: int, **options: Any) -> list[bytes]:
+    """The same with prompts of a sentence, as most tests send them."""
+    return _asking(count, seed, lambda dice: dice.choice(sentences()), options)
 
 
 def stream_options() -> dict[str, Any]:
     """What makes a reply a stream of `FRAMES` frames."""
     return {"stream": True, "max_tokens": TOKENS}
+
+
+def _asking(count: int, seed: int, ask: Callable[[random.Random], str], options: dict[str, Any]) -> list[bytes]:
+    dice = random.Random(seed)
+    return [_request(f"Question {seed}.{number}: {ask(dice)}", options) for number in range(count)]
 
 
 def _prompt(dice: random.Random) -> str:
