@@ -44,12 +44,54 @@ def write(path: str | os.PathLike[str], cache: dict[str, Any]) -> None:
     What can't be pickled, or could not be read again, raises before anything is written.
     """
     read(path)
+    _write(path, cache)
+
+
+class Watched:
+    """A cache file that is read again only when somebody else has written it; with each reply it may be megabytes."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = path
+        self._held: dict[str, Any] = {}
+        self._as_of: _State | None = None
+
+    def read(self) -> dict[str, Any]:
+        """As `read`."""
+        as_of = _state(self.path)  # before reading: a change in between is seen next time
+        if as_of is None or as_of != self._as_of:
+            self._held, self._as_of = read(self.path), as_of
+        return dict(self._held)
+
+    def write(self, cache: dict[str, Any]) -> None:
+        """As `write`."""
+        self.read()
+        self._as_of = _write(self.path, cache)
+        self._held = dict(cache)
+
+
+# the file itself, its size, and when it was last written
+_State = tuple[int, int, int, int]
+
+
+def _state(path: str | os.PathLike[str]) -> _State | None:
+    try:
+        return _state_of(Path(path).stat())
+    except (OSError, ValueError):  # whoever reads it will be told
+        return None
+
+
+def _state_of(found: os.stat_result) -> _State:
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _write(path: str | os.PathLike[str], cache: dict[str, Any]) -> _State:
     data = pickle.dumps(cache)
     loads(data)
     with _replacement(Path(path).resolve()) as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+        return _state_of(os.fstat(file.fileno()))
 
 
 def loads(data: bytes) -> dict[str, Any]:

@@ -28,6 +28,7 @@ class OpenAIClient:
     client: Any = None
     api_cache: dict[str, Any]
     _made_from: tuple[Any, int] | None = None
+    _file: cache_file.Watched | None = None
 
     def __init__(self, cache_api_calls: bool = _CONFIGURED, cache_file_name: str = _CONFIGURED) -> None:
         home.logger.debug("Initializing %s", type(self).__name__)
@@ -37,6 +38,7 @@ class OpenAIClient:
         """Keep replies in that file, and take them from there; or don't."""
         self.cache_api_calls = cache_api_calls
         self.cache_file_name = _given("cache_file_name", cache_file_name)
+        self._file = None
         if cache_api_calls:
             self.api_cache = self._load_cache()
         else:
@@ -170,17 +172,22 @@ class OpenAIClient:
     def _save_cache(self) -> None:
         """Write the cache file; where it is no cache of ours, or the cache can't be pickled, say so and leave it."""
         try:
-            cache_file.write(self.cache_file_name, dict(self.api_cache))
+            self._watched().write(dict(self.api_cache))
         except Exception as exc:  # noqa: BLE001 - pickle raises nearly anything, and the reply is paid for
             home.logger.error("The cache was not saved to %r: %s", self.cache_file_name, exc)
 
     def _load_cache(self) -> dict[str, Any]:
         """What the cache file holds, without running anything in it; empty, and a log line, if it is refused."""
         try:
-            return cache_file.read(self.cache_file_name)
+            return self._watched().read()
         except cache_file.CacheRefused as exc:
             home.logger.error(str(exc))
             return {}
+
+    def _watched(self) -> cache_file.Watched:
+        if self._file is None or self._file.path != self.cache_file_name:
+            self._file = cache_file.Watched(self.cache_file_name)
+        return self._file
 
     def _keep(self, key: str, answer: dict[str, Any]) -> None:
         """Add an answer to the cache, and what other processes have put into the file meanwhile."""

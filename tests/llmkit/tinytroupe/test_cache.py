@@ -19,7 +19,7 @@ from openai.types.chat import ChatCompletion
 
 from llmkit import tinytroupe
 from llmkit.tinytroupe import NonTerminalError, OpenAIClient, cache_file
-from llmkit.tinytroupe.cache_file import CacheRefused
+from llmkit.tinytroupe.cache_file import CacheRefused, Watched
 from mockserver import MockServer, fault, reply
 from tests.llmkit.tinytroupe.conftest import MESSAGES, Configure, asked
 
@@ -307,6 +307,58 @@ def test_what_another_process_has_cached_meanwhile_stays(configured: object, ser
     assert len(OpenAIClient().api_cache) == 2
     assert other.send_message(MESSAGES, temperature=0.1) is not None
     assert len(server.journal) == 2
+
+
+def test_what_tinytroupe_itself_writes_meanwhile_stays(configured: object, server: MockServer, tmp_path: Path) -> None:
+    """It writes in place, into the very file that was read before."""
+    client, path = OpenAIClient(), tmp_path / "test_cache.pickle"
+    client.send_message(MESSAGES)
+    with path.open("r+b") as file:
+        file.write(pickle.dumps({"theirs": {"content": "x" * 500}}))
+        file.truncate()
+    client.send_message(MESSAGES, temperature=0.1)
+    assert len(cache_file.read(path)) == 3
+    assert "theirs" in client.api_cache
+
+
+def test_a_hostile_file_that_comes_later_is_not_overwritten(
+    configured: object, server: MockServer, tmp_path: Path
+) -> None:
+    client, path = OpenAIClient(), tmp_path / "test_cache.pickle"
+    client.send_message(MESSAGES)
+    hostile = _by_reduce(tmp_path / "mark")
+    path.write_bytes(hostile)
+    assert client.send_message(MESSAGES, temperature=0.1) is not None
+    assert path.read_bytes() == hostile
+    path.unlink()
+    client.send_message(MESSAGES, temperature=0.2)
+    assert len(cache_file.read(path)) == 3
+
+
+def test_a_file_is_read_again_only_when_it_has_been_written(tmp_path: Path) -> None:
+    """So a reply costs no reading of the tens of megabytes that a long simulation's file has."""
+    path = tmp_path / "cache.pickle"
+    watched = Watched(path)
+    watched.write({"a": "b"})
+    written = path.stat()
+    path.write_bytes(pickle.dumps({"a": "c"}))
+    assert path.stat().st_size == written.st_size
+    os.utime(path, ns=(written.st_atime_ns, written.st_mtime_ns))
+    assert watched.read() == {"a": "b"}
+    os.utime(path, ns=(written.st_atime_ns, written.st_mtime_ns + 1))
+    assert watched.read() == {"a": "c"}
+    path.unlink()
+    assert watched.read() == {}
+
+
+def test_a_cache_that_is_switched_on_again_is_read_from_the_file(configured: object, server: MockServer) -> None:
+    """What an application did to the replies in the memory is gone then."""
+    client = OpenAIClient()
+    server.script(reply("Hello"))
+    client.send_message(MESSAGES)
+    client.api_cache[KEY]["content"] = "changed"
+    client.set_api_cache(True, "test_cache.pickle")
+    assert client.api_cache[KEY]["content"] == "Hello"
 
 
 def test_an_answer_in_the_cache_is_out_of_the_callers_reach(configured: object, server: MockServer) -> None:
