@@ -101,6 +101,14 @@ def test_refused_for_good_and_given_up_is_right(mockserver: MockServer, sdk: ope
     mockserver.verdict().check()
 
 
+def test_who_is_told_to_come_back_tomorrow_may_give_up(mockserver: MockServer, http: httpx.Client) -> None:
+    azure = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21"
+    mockserver.script(fault.insufficient_quota())
+    refused = http.post(mockserver.url + azure, headers={"api-key": KEY}, json=chat(messages=user("otters")))
+    assert refused.headers["retry-after"] == "86400"
+    mockserver.verdict().check()
+
+
 def test_many_calls_at_once_through_failures_are_right(mockserver: MockServer) -> None:
     mockserver.script(*[fault.server_error() if number % 2 else fault.rate_limited() for number in range(30)])
     with (

@@ -18,6 +18,7 @@ from mockserver.truth.rules.case import (
 from mockserver.truth.soundness import text_of
 
 _ENDINGS = {"rst": "was reset", "fin": "was closed in the middle", "garbled": "broke off"}
+_FAR_S = 3600.0  # whoever is told to come back so late is right to give up
 _QUOTABLE = 12  # a shorter text may stand in a conversation by chance
 
 
@@ -28,9 +29,7 @@ def truncated_taken_for_whole(case: Case) -> Iterator[Finding]:
         if not _is_piece(last) or case.came_later(last):
             continue
         quoting = _quoting(case, last)
-        how = {"rst": "was reset", "fin": "was closed in the middle", "garbled": "broke off"}.get(
-            last.ending, "ended early"
-        )
+        how = _ENDINGS.get(last.ending, "ended early")
         if quoting is not None:
             message = f"an answer that {how} was taken for whole: request {quoting.number} quotes it"
             yield finding("certain", message, [*call, quoting], call)
@@ -102,11 +101,16 @@ def _given_up(case: Case, call: Attempts) -> Finding | None:
 
 def _has_failed(last: Exchange) -> bool:
     """Whether an attempt failed through the server, for a reason that may pass."""
-    if last.ended_at is None or last.complete or (last.status >= 400 and is_final(last)):
+    if last.ended_at is None or last.complete or (last.status >= 400 and (is_final(last) or _puts_off(last))):
         return False
     if last.client_left:
         return bool(last.fault)  # who leaves an answer that is in order has no use for it
     return last.ending != "hang"  # else the server has stopped, and the client was still waiting
+
+
+def _puts_off(last: Exchange) -> bool:
+    """Whether a refusal tells a wait that no call lasts, as Azure does where the quota of a day is spent."""
+    return last.delivered and (last.retry_after_s or 0) >= _FAR_S
 
 
 def _end(last: Exchange) -> str:
