@@ -7,12 +7,10 @@ it does not judge.
 from __future__ import annotations
 
 import fnmatch
-import functools
 import hashlib
 import json
 import os
 import re
-import sys
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
@@ -21,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from llmkit._pytest import cassette_paths
+from llmkit.recording import audit
 from llmkit.recording.errors import BrokenCassette
 from llmkit.recording.interaction import Interaction
 from llmkit.recording.naming import may_be_of
@@ -258,40 +257,24 @@ class Opened:
 
     def __init__(self, directory: Path) -> None:
         self._start = f"{directory}{os.sep}"
+        self._listeners: dict[str, audit.Listener] = {
+            "open": lambda args: self._notice(args[0]),
+            "os.rename": lambda args: self._notice(args[1]),  # a cassette is written aside and then renamed
+        }
         self.paths: set[str] = set()
 
     def start(self) -> None:
         """Begin to notice."""
-        _put_hook_in()
-        _watchers.append(self)
+        for event, listener in self._listeners.items():
+            audit.listen(event, listener)
 
     def stop(self) -> None:
         """Notice no more."""
-        _watchers.remove(self)
+        for event, listener in self._listeners.items():
+            audit.leave(event, listener)
 
-    def notice(self, path: str) -> None:
-        """Take note of a file that was opened or written."""
-        if path.startswith(self._start):
-            self.paths.add(path)
-
-
-_OPENING = {"open": 0, "os.rename": 1}
-"""The events that tell of a file, and which of their arguments does; a cassette is written aside and then renamed."""
-
-_watchers: list[Opened] = []
-
-
-@functools.cache
-def _put_hook_in() -> None:
-    """Let Python tell what is opened; an audit hook can't be taken out again, so there is one a process."""
-    sys.addaudithook(_notice)
-
-
-def _notice(event: str, args: tuple[object, ...]) -> None:
-    if not _watchers or event not in _OPENING:
-        return
-    name = args[_OPENING[event]]
-    if isinstance(name, (str, os.PathLike)) and str(name).endswith(".yaml"):
-        path = os.path.abspath(name)  # noqa: PTH100 - pathlib's does not take out "..", and costs more
-        for watcher in _watchers:
-            watcher.notice(path)
+    def _notice(self, name: object) -> None:
+        if isinstance(name, (str, os.PathLike)) and str(name).endswith(".yaml"):
+            path = os.path.abspath(name)  # noqa: PTH100 - pathlib's does not take out "..", and costs more
+            if path.startswith(self._start):
+                self.paths.add(path)

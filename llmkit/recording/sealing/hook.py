@@ -1,13 +1,11 @@
-"""The audit hook (PEP 578), which sees every connection, datagram and look-up that CPython's sockets make.
-
-An audit hook can't be taken out again, so there is one a process, and it asks those that are on guard just now.
-"""
+"""What stands on guard: asked about every connection, datagram and look-up that CPython's sockets make."""
 
 from __future__ import annotations
 
 import _socket
-import sys
+import functools
 
+from llmkit.recording import audit
 from llmkit.recording.errors import NetworkSealed
 from llmkit.recording.sealing import children, uvloop_loops
 from llmkit.recording.sealing.guard import Guard
@@ -16,7 +14,6 @@ _LOOKUPS = ("socket.getaddrinfo", "socket.gethostbyname")
 _REVERSE_LOOKUPS = ("socket.gethostbyaddr", "socket.getnameinfo")
 _TRAFFIC = ("socket.connect", "socket.sendto", "socket.sendmsg")
 
-_hook_is_in = False
 _guards: list[Guard] = []
 
 
@@ -42,11 +39,9 @@ _uvloop = uvloop_loops.patches(_all)
 
 def post(guard: Guard) -> None:
     """Tell ``guard`` of all traffic, until `relieve`."""
-    global _hook_is_in
-    if not _hook_is_in:
-        sys.addaudithook(watch)
-        _hook_is_in = True
     if not _guards:
+        for event, listener in _listeners.items():
+            audit.listen(event, listener)
         _uvloop.put_in()
     _guards.append(guard)
 
@@ -55,13 +50,13 @@ def relieve(guard: Guard) -> None:
     """Undo `post`."""
     _guards.remove(guard)
     if not _guards:
+        for event, listener in _listeners.items():
+            audit.leave(event, listener)
         _uvloop.take_out()
 
 
 def watch(event: str, args: tuple[object, ...]) -> None:
     """Ask the guards about an audit event."""
-    if not _guards:
-        return
     if event in _LOOKUPS:
         _all.check_host(args[0])
     elif event in _REVERSE_LOOKUPS:
@@ -72,7 +67,9 @@ def watch(event: str, args: tuple[object, ...]) -> None:
         children.renew()
 
 
-watch.__cantrace__ = True  # type: ignore[attr-defined]  # lets coverage and debuggers see into the hook
+_listeners = {
+    event: functools.partial(watch, event) for event in (*_LOOKUPS, *_REVERSE_LOOKUPS, *_TRAFFIC, *children.SPAWNS)
+}
 
 
 def _check_socket(event: str, sock: object, address: object) -> None:

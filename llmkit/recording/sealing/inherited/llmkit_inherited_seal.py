@@ -7,7 +7,9 @@ llmkit is not imported: pytest, which rewrites plugins as it imports them, warns
 
 import os
 import sys
+from _functools import partial  # type: ignore[import-not-found]  # the half of functools that is written in C
 from _thread import RLock
+from importlib.machinery import SourceFileLoader
 
 TYPE_CHECKING = False  # typing itself would take longer than all of this
 if TYPE_CHECKING:
@@ -38,9 +40,11 @@ def begin() -> None:
     settings = os.environ.get("LLMKIT_SEAL", "")
     if not settings or not _has_llmkit():
         return  # another interpreter: it keeps the proxies
+    audit = _module("recording", "audit")
     _settings[:] = settings.split("\x1f")
     _hide(_settings[3:])
-    sys.addaudithook(_wake_by_traffic)
+    for event in _LEAVING:
+        audit.listen(event, partial(_wake_by_traffic, event))
     sys.meta_path.insert(0, _Finder)
     if "subprocess" in sys.modules:
         _wake_by_popen(sys.modules["subprocess"])
@@ -59,6 +63,15 @@ def load() -> "Seal | None":
             if _Finder in sys.meta_path:
                 sys.meta_path.remove(_Finder)
     return _seal
+
+
+def _module(package: str, name: str) -> "Any":
+    """Import a module of llmkit's without the packages that it is in."""
+    full_name = f"llmkit.{package}.{name}"
+    module = type(sys)(full_name)
+    SourceFileLoader(full_name, os.path.join(_LLMKIT, package, f"{name}.py")).exec_module(module)  # noqa: PTH118
+    sys.modules[full_name] = module
+    return module
 
 
 def _has_llmkit() -> bool:
