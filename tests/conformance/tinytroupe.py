@@ -1,8 +1,8 @@
 """TinyTroupe itself on `llmkit.tinytroupe` and the mock server: ``python -m tests.conformance.tinytroupe``.
 
-Two of its agents talk with each other, over OpenAI and Azure, through a rate limit, and once more out of the cache. Its
-code is fetched from GitHub, since the `tinytroupe` of the package index is a placeholder; ``--source`` takes a checkout
-that is there already.
+Two of its agents talk with each other, over OpenAI and Azure, through a rate limit, and once more out of the cache;
+four talk in two steps; and its own `control` keeps two whom its factory made. Its code is fetched from GitHub, since
+the `tinytroupe` of the package index is a placeholder; ``--source`` takes a checkout that is there already.
 """
 
 import argparse
@@ -35,7 +35,7 @@ _NEEDS = [
     "llama-index-readers-web",
 ]
 _CLIENT = conversations.Client(
-    name="TinyTroupe", kind="python", needs=_NEEDS, conversations=4, script="tinytroupe_client"
+    name="TinyTroupe", kind="python", needs=_NEEDS, conversations=6, script="tinytroupe_client"
 )
 _WITHIN_S = 300
 # no waits; else what TinyTroupe ships
@@ -65,7 +65,7 @@ LOGLEVEL=ERROR
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Let two agents talk and print what came of it.
+    """Let agents talk and print what came of it.
 
     0 if all held; 1 if something failed; 3 if TinyTroupe or what it needs can't be had.
     """
