@@ -4,12 +4,13 @@
 class TokenCount(int):
     """A number of tokens, and how far from it the bill may lie: `margin` is 0 where the count is exact."""
 
-    margin: int
+    margin: int = 0  # most counts have none of their own
 
     def __new__(cls, tokens: int, margin: int = 0) -> "TokenCount":
         """A count with its margin, both in tokens."""
-        count = super().__new__(cls, tokens)
-        object.__setattr__(count, "margin", margin)
+        count = int.__new__(cls, tokens)
+        if margin:
+            object.__setattr__(count, "margin", margin)
         return count
 
     @property

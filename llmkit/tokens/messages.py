@@ -8,12 +8,12 @@ from typing import Any, TypeGuard
 
 from llmkit.errors import InvalidRequest, excerpt
 from llmkit.messages import Message, conversation
-from llmkit.models import ModelSpec, spec_for
+from llmkit.models import ModelSpec
 from llmkit.tokens.counts import Tally, TokenCount
 from llmkit.tokens.history import Call, History, call_of
 from llmkit.tokens.parts import count_part
 from llmkit.tokens.rules import RULES, UNKNOWN_TOOLS, Rules
-from llmkit.tokens.text import encoding_name, length
+from llmkit.tokens.text import encoding_and_spec, length
 from llmkit.tokens.tools import add_choice, add_instructions, add_others, functions_of, schema_of
 
 _ANSWERS = ("tool", "function")  # roles of what calls are answered with
@@ -39,7 +39,7 @@ def count_tokens(
     text that it is.
     Raises InvalidRequest for what is no message or tool, and ConfigError where the installed vocabulary is damaged.
     """
-    encoding, spec = encoding_name(model), spec_for(model)
+    encoding, spec = encoding_and_spec(model)
     rules = RULES[spec.framing]
     has_options = tools is not None or tool_choice is not None or response_format is not None
     if isinstance(messages, str):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from llmkit import vocabulary
 from llmkit.errors import InvalidRequest, excerpt
-from llmkit.models import spec_for
+from llmkit.models import ModelSpec, spec_for
 
 if TYPE_CHECKING:
     import tiktoken
@@ -34,10 +34,15 @@ def encoding_for(model: str) -> "tiktoken.Encoding":
 
 def encoding_name(model: str) -> str:
     """The name of the tokenizer of `model`; raises InvalidRequest for what is no model's name."""
+    return encoding_and_spec(model)[0]
+
+
+def encoding_and_spec(model: str) -> tuple[str, ModelSpec]:
+    """The same, and what else is known of the model."""
     if not isinstance(model, str):
         raise InvalidRequest(f"model = {model!r}: it has to be a model's name, for example 'gpt-4o'")
     spec = spec_for(model)
-    return spec.encoding if spec.known else _guessed_name(model, spec.encoding)
+    return (spec.encoding if spec.known else _guessed_name(model, spec.encoding)), spec
 
 
 @lru_cache(maxsize=256)
