@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from llmkit.errors import ContextOverflow, InvalidRequest, excerpt
 from llmkit.messages import Message, conversation
 from llmkit.models import ModelSpec, Surface, problems
-from llmkit.tokens import count_tokens
+from llmkit.tokens import TokenCount, count_inputs, count_response_tokens, count_tokens
 
 Texts = str | Iterable[str] | Iterable[int] | Iterable[Iterable[int]]
 
@@ -49,7 +49,7 @@ class Request:
         try:
             object.__setattr__(self, "content", _encode(self.body).encode())
         except (TypeError, ValueError, RecursionError) as error:
-            raise InvalidRequest(f"The request cannot be sent as JSON: {error}") from None
+            raise InvalidRequest(f"The request cannot be sent as JSON: {_culprit(self.body)}{error}") from None
 
     @property
     def model(self) -> str:
@@ -139,22 +139,20 @@ def response_request(
 
 def text_count(request: Request) -> int:
     """How many vectors are due for an embedding request: one list of token ids is one text."""
-    inputs = request.body["input"]
-    return 1 if isinstance(inputs[0], int) else len(inputs)
+    return len(_apart(request.body["input"]))
 
 
 def check(request: Request, spec: ModelSpec) -> Request:
     """The request itself, if the model takes it.
 
-    Raises InvalidRequest for parameters that the API would refuse, and ContextOverflow for a conversation that is
-    longer than the model's window even where the count is as wrong as it can be.
+    Raises InvalidRequest for what the API would refuse, and ContextOverflow for what is longer than the model's window,
+    with the answer that it asks for, even where the count is as wrong as it can be.
     """
     found = problems(spec, request.body, surface=request.surface)
     if found:
         more = f" (and {len(found) - 1} more: {'; '.join(map(str, found[1:]))})" if len(found) > 1 else ""
         raise InvalidRequest(f"{found[0]}{more}", param=found[0].parameter)
-    if request.surface == "chat":
-        _check_window(request, spec)
+    _check_window(request, spec)
     return request
 
 
@@ -171,20 +169,58 @@ def tokens_of(request: Request, spec: ModelSpec) -> int:
 
 
 def _check_window(request: Request, spec: ModelSpec) -> None:
-    window = spec.max_input or spec.context_window
-    if window is None or len(request.content) <= window:  # no token is shorter than a byte: it need not be counted
+    window, room = spec.max_input or spec.context_window, _room(request, spec)
+    if window is None or len(request.content) + room <= window:  # no token is shorter than a byte: no need to count
         return
-    extras = {name: request.body.get(name) for name in ("tools", "tool_choice", "response_format")}
     try:
-        count = count_tokens(request.body["messages"], model=spec.name, **extras)
+        counts = list(_counts(request, spec))
     except InvalidRequest:
         return  # the API may know parts that the counter does not
-    if count.tokens - count.margin > window:
-        raise ContextOverflow(
-            f"The messages have {count.tokens:,} tokens (give or take {count.margin}), and {spec.name} takes "
-            f"{window:,}: shorten them, or take a model with a larger window",
-            param="messages",
-        )
+    for place, count in counts:
+        if count.tokens - count.margin + room > window:
+            answer = f"with {room:,} for the answer " if room else ""
+            raise ContextOverflow(
+                f"There are {count.tokens:,} tokens (give or take {count.margin}) in {place}, {answer}more than the "
+                f"{window:,} of {spec.name}: shorten it, or take a model with a larger window",
+                param=place.partition("[")[0],
+            )
+
+
+def _room(request: Request, spec: ModelSpec) -> int:
+    """The tokens of the answer that the API adds to those of the question; of models that reason, it adds none."""
+    if spec.family == "reasoning" or request.surface == "responses" or spec.max_input:
+        return 0
+    return max((value for name in _ROOMS if isinstance(value := request.body.get(name), int)), default=0)
+
+
+def _counts(request: Request, spec: ModelSpec) -> Iterator[tuple[str, TokenCount]]:
+    """What has to fit into the window, each with its name: a conversation, or every text by itself."""
+    body = request.body
+    if request.surface == "chat":
+        extras = {name: body.get(name) for name in ("tools", "tool_choice", "response_format")}
+        yield "messages", count_tokens(body["messages"], model=spec.name, **extras)
+    elif request.surface != "responses":
+        name = "prompt" if request.surface == "completions" else "input"
+        for index, text in enumerate(_apart(body[name])):
+            yield f"{name}[{index}]", count_inputs(text, model=spec.name)
+    elif body.get("truncation") != "auto" and "context_management" not in body:  # else the API shortens it
+        extras = {name: body.get(name) for name in ("instructions", "tools", "tool_choice", "text", "reasoning")}
+        yield "input", count_response_tokens(body.get("input", ""), model=spec.name, **extras)
+
+
+def _apart(inputs: Any) -> list[Any]:
+    """The texts, of which one may be a string or a list of token ids."""
+    return [inputs] if isinstance(inputs, str) or isinstance(inputs[0], int) else inputs
+
+
+def _culprit(body: Mapping[str, Any]) -> str:
+    """The first entry that cannot be sent, for a message; "" if only all of them together can't."""
+    for name, value in body.items():
+        try:
+            _encode(value).encode()
+        except (TypeError, ValueError, RecursionError):
+            return f"{name} = {excerpt(value)}: "
+    return ""
 
 
 def _inputs(texts: object, call: str, argument: str) -> list[Any]:

@@ -7,7 +7,8 @@ table `[models]` of `llmkit.toml` add models, and correct what is said of one:
 """
 
 from llmkit.models.catalogue import base_name, load, register, register_all, registry, reset, spec_for
-from llmkit.models.parameters import Problem, fitting, problems
+from llmkit.models.parameters import fitting, problems
+from llmkit.models.problem import Problem
 from llmkit.models.spec import Capability, Family, Framing, ModelSpec, Price, Source, Sources, Surface
 
 __all__ = [

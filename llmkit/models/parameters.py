@@ -7,10 +7,10 @@ parameters without a rule pass.
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from llmkit.errors import excerpt
+from llmkit.models.contents import wrong_contents
+from llmkit.models.problem import Problem
 from llmkit.models.spec import ModelSpec, Surface
 
 if TYPE_CHECKING:
@@ -66,19 +66,6 @@ _NEEDED = {"tools": "tools", "functions": "tools", "logprobs": "logprobs", "audi
 """Parameters and the capability that a model needs for them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """A parameter that the API would refuse: its name and value, why, and what to do."""
-
-    parameter: str
-    value: object
-    reason: str
-    advice: str
-
-    def __str__(self) -> str:
-        return f"{self.parameter} = {_brief(self.value)}: {self.reason}; {self.advice}"
-
-
 def problems(spec: ModelSpec, parameters: Mapping[str, Any], *, surface: Surface = "chat") -> tuple[Problem, ...]:
     """What the API would refuse in a request to this model, in the order of the parameters; () if nothing.
 
@@ -93,6 +80,8 @@ def problems(spec: ModelSpec, parameters: Mapping[str, Any], *, surface: Surface
             found.append(problem)
     if spec.chat_tools and surface == "chat" and given.get("tools"):
         found.extend(_tools_while_reasoning(spec, given))
+    if spec.known:
+        found.extend(wrong_contents(spec, given, surface))
     return tuple(found)
 
 
@@ -151,7 +140,7 @@ def _out_of_range(spec: ModelSpec, name: str, value: object) -> Problem | None:
     if name in RANGES:
         low, high = RANGES[name]
         if not _is_number(value) or not low <= value <= high:
-            return _problem(name, value, "the API takes numbers only", f"give one from {low:g} to {high:g}")
+            return _problem(name, value, f"the API takes numbers from {low:g} to {high:g}", "give one of these")
     elif name in COUNTS:
         return _wrong_count(spec, name, value)
     elif name == "stop":
@@ -232,7 +221,3 @@ def _problem(name: str, value: object, reason: str, advice: str) -> Problem:
 
 def _is_number(value: object) -> "TypeIs[int | float]":
     return math.isfinite(value) if isinstance(value, float) else isinstance(value, int) and not isinstance(value, bool)
-
-
-def _brief(value: object) -> str:
-    return excerpt(value, limit=80)

@@ -143,11 +143,11 @@ def test_defaults_are_fitted_to_each_model() -> None:
     assert fitting(spec_for("unknown"), defaults) == defaults
 
 
-@given(MODELS, st.dictionaries(NAMES, ANYTHING, max_size=6), SURFACES)
+@given(MODELS, st.dictionaries(NAMES | st.sampled_from(["messages", "input"]), ANYTHING, max_size=6), SURFACES)
 def test_no_parameters_break_the_check(model: str, parameters: dict[str, Any], surface: Surface) -> None:
     """A law: whatever is given, the check answers, and blames only what was given."""
     found = problems(spec_for(model), parameters, surface=surface)
-    assert {problem.parameter for problem in found} <= {*parameters, "model"}
+    assert {problem.parameter.partition("[")[0] for problem in found} <= {*parameters, "model"}
     assert all(str(problem) and problem.advice for problem in found)
 
 
@@ -167,3 +167,48 @@ def test_what_was_fitted_is_what_some_model_would_refuse_too(
     blamed = {problem.parameter for problem in problems(spec, kept, surface=surface)} - {"model", "tools"}
     assert blamed <= {problem.parameter for problem in problems(spec_for("unknown"), kept, surface=surface)}
     assert repr(fitting(spec, kept, surface=surface)) == repr(kept)
+
+
+PICTURE = [{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]
+
+
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [
+        ({"role": "robot", "content": "Hi"}, "role"),
+        ({"role": "User", "content": "Hi"}, "role"),
+        ({"role": "user"}, "content"),
+        ({"role": "system", "content": None}, "content"),
+        ({"role": "user", "content": 5}, "content"),
+        ({"role": "assistant", "content": {"text": "Hi"}}, "content"),
+        ({"role": "tool", "content": "18 degrees"}, "tool_call_id"),
+        ({"role": "user", "content": PICTURE}, "content"),
+    ],
+)
+def test_a_message_that_is_not_in_form_is_told_with_its_place(message: dict[str, Any], field: str) -> None:
+    messages = [{"role": "user", "content": "Hi"}, message]
+    assert complaints("gpt-4", messages=messages) == [f"messages[1].{field}"]
+    assert complaints("a model of yours", messages=messages) == []
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "developer", "content": ""},
+        {"role": "user", "content": PICTURE},
+        {"role": "assistant", "content": None, "tool_calls": []},
+        {"role": "assistant", "tool_calls": []},
+        {"role": "function", "name": "f", "content": None},
+        {"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "18 degrees"}]},
+    ],
+)
+def test_a_message_in_form_passes(message: dict[str, Any]) -> None:
+    assert complaints("gpt-4o", messages=[message]) == []
+
+
+@pytest.mark.parametrize(
+    ("texts", "found"),
+    [(["a", ""], ["input[1]"]), (["a"] * 2_049, ["input"]), (["a"] * 2_048, []), ([7] * 2_049, []), ([[1], [2]], [])],
+)
+def test_texts_that_the_api_does_not_embed_are_told(texts: list[Any], found: list[str]) -> None:
+    assert complaints("text-embedding-3-small", surface="embeddings", input=texts) == found

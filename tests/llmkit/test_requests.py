@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmkit import InvalidRequest
-from llmkit.requests import Request, chat_request, embedding_request, text_count
+from llmkit import ContextOverflow, InvalidRequest
+from llmkit.models import spec_for
+from llmkit.requests import (
+    Request,
+    chat_request,
+    check,
+    completion_request,
+    embedding_request,
+    response_request,
+    text_count,
+)
 
 bodies = st.dictionaries(
     st.text(max_size=5),
@@ -118,3 +128,49 @@ def test_what_is_nested_too_deeply_is_refused() -> None:
     for parameters, content in ({"metadata": deep}, "Hi"), ({}, deep):
         with pytest.raises(InvalidRequest):
             chat_request([{"role": "user", "content": content}], model="m", parameters=parameters)
+
+
+@pytest.mark.parametrize("surface", ["chat", "responses", "completions", "embeddings"])
+def test_what_is_longer_than_the_window_is_refused_on_every_surface(surface: str) -> None:
+    long = "word " * 9_000
+    requests = {
+        "chat": lambda: chat_request(long, model="gpt-4", parameters={}),
+        "responses": lambda: response_request(long, model="gpt-4", parameters={}),
+        "completions": lambda: completion_request(["Hi", long], model="gpt-3.5-turbo-instruct", parameters={}),
+        "embeddings": lambda: embedding_request(["Hi", long], model="text-embedding-3-small", parameters={}),
+    }
+    request = requests[surface]()
+    with pytest.raises(ContextOverflow, match=r"There are 9,00\d tokens \(give or take 0\) in .*, more than the [48],"):
+        check(request, spec_for(request.model))
+
+
+def test_the_answer_has_to_fit_into_the_window_too() -> None:
+    """As in mckaywrigley/chatbot-ui#102; models that reason have a room of its own for it."""
+    long = "word " * 7_900
+
+    def asked(room: int) -> Request:
+        return check(chat_request(long, model="gpt-4", parameters={"max_tokens": room}), spec_for("gpt-4"))
+
+    assert asked(200).body["max_tokens"] == 200
+    with pytest.raises(ContextOverflow, match="with 1,000 for the answer more than the 8,192 of gpt-4"):
+        asked(1_000)
+    reasoning = replace(spec_for("gpt-4"), family="reasoning")
+    check(chat_request(long, model="gpt-4", parameters={"max_tokens": 1_000}), reasoning)
+
+
+def test_texts_are_measured_one_by_one() -> None:
+    spec = spec_for("text-embedding-3-small")
+    check(embedding_request(["word " * 5_000] * 3, model=spec.name, parameters={}), spec)
+    with pytest.raises(ContextOverflow, match=r"in input\[0\]"):
+        check(embedding_request([1] * 8_193, model=spec.name, parameters={}), spec)
+
+
+def test_a_response_that_the_api_may_shorten_is_not_too_long() -> None:
+    request = response_request("word " * 9_000, model="gpt-4", parameters={"truncation": "auto"})
+    assert check(request, spec_for("gpt-4")) is request
+
+
+@pytest.mark.parametrize(("name", "value"), [("temperature", float("nan")), ("user", "\ud800"), ("seed", 1j)])
+def test_what_cannot_be_sent_is_named(name: str, value: object) -> None:
+    with pytest.raises(InvalidRequest, match=f"cannot be sent as JSON: {name} = "):
+        chat_request("Hi", model="m", parameters={name: value})
