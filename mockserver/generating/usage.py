@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from llmkit.tokens import count_text, count_tokens, encoding_for
+from llmkit.tokens import count_response_tokens, count_text, count_tokens, encoding_for
 
 _REMEMBERED = 4_096  # letters of a text whose tokens are remembered
 _CACHE_LEAST, _CACHE_STEP = 1024, 128  # https://platform.openai.com/docs/guides/prompt-caching
@@ -32,6 +32,17 @@ def prompt_tokens(
             list(messages), model=model, tools=tools or None, tool_choice=tool_choice, response_format=response_format
         )
     )
+
+
+def tools_tokens(tools: Sequence[Mapping[str, Any]], *, model: str) -> int:
+    """What a chat of a user is billed more for declaring these tools."""
+    bare = [{"role": "user", "content": ""}]
+    return prompt_tokens(bare, model=model, tools=tools) - prompt_tokens(bare, model=model)
+
+
+def response_tokens(items: Sequence[Mapping[str, Any]], *, model: str, **options: Any) -> int:
+    """What these items of a response's input are billed as, with `instructions`, `tools`, `text` and so on."""
+    return int(count_response_tokens(items, model=model, **options))
 
 
 def cached_tokens(seen: int, *, model: str) -> int:

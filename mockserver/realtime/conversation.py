@@ -6,15 +6,15 @@ from typing import Any
 
 from mockserver import problems
 from mockserver.generating import usage
-from mockserver.generating.declarations import declarations
 from mockserver.parameters import array, obj, one_of, require, string
 
 Item = dict[str, Any]
 
 _KINDS = ("message", "function_call", "function_call_output")
 _PARTS = ("input_text", "input_audio", "input_image", "output_text", "output_audio", "text", "audio")
-# recorded: 16 tokens for 7 of instructions and 5 of a message, 63 where 30 of a function are declared, 96 after it
-_AROUND, _AROUND_TOOLS, _AROUND_CALL = 2, 5, 6
+# recorded: 16 tokens for 7 of instructions and 5 of a message, 63 where a function is declared, 96 after it; functions
+# are so much cheaper than in a chat
+_AROUND, _TOOLS_LESS, _AROUND_CALL = 2, 3, 6
 
 
 @dataclass(slots=True)
@@ -111,8 +111,7 @@ def input_tokens(items: Sequence[Item], instructions: str, tools: Sequence[Mappi
     """What the conversation is billed as input."""
     texts = sum(_item_tokens(item, model=model) for item in items)
     told = usage.text_tokens(instructions, model=model) + _AROUND if instructions else 0
-    functions = [tool["function"] for tool in tools]
-    declared = usage.text_tokens(declarations(functions), model=model) + _AROUND_TOOLS if functions else 0
+    declared = usage.tools_tokens(tools, model=model) - _TOOLS_LESS if tools else 0
     return texts + told + declared
 
 

@@ -373,8 +373,8 @@ def test_values_that_nobody_asked_for_are_those_recorded(server: MockServer) -> 
 
 # ---- tokens
 
-# the share of rows billed to the token, measured in November 2026; `within` is a margin in tokens
-FLOORS = {"text": (0.88, 0), "tools": (0.94, 0), "forced": (0.75, 0), "schema": (0.65, 0), "calls": (0.70, 2)}
+# the share of rows billed to the token, measured in November 2026
+FLOORS = {"text": 0.88, "tools": 0.95, "forced": 0.92, "schema": 0.93, "calls": 0.95}
 
 
 def rows() -> Iterator[dict[str, Any]]:
@@ -416,10 +416,10 @@ def test_prompts_are_billed_as_recorded(capsys: pytest.CaptureFixture[str]) -> N
         items = items_of(row["request"].get("input"))
         counted = tokens.input_tokens(items, asked=row["request"], model=model)
         all_of[group] += 1
-        right[group] += abs(counted - row["usage"]["input_tokens"]) <= FLOORS[group][1]
+        right[group] += counted == row["usage"]["input_tokens"]
     with capsys.disabled():
         print(f"\nresponses billed as recorded: {', '.join(f'{g} {right[g]} of {all_of[g]}' for g in FLOORS)}")
-    for group, (floor, _) in FLOORS.items():
+    for group, floor in FLOORS.items():
         assert right[group] / all_of[group] >= floor, group
 
 

@@ -412,6 +412,26 @@ def test_tokens_are_counted_as_they_are_billed(client: openai.OpenAI) -> None:
     assert counted.object == "response.input_tokens"
 
 
+def test_pictures_beside_messages_are_not_billed_by_their_letters(http: httpx.Client) -> None:
+    picture = "data:image/png;base64," + "iVBORw0KGgo" * 40_000
+    shot = {"type": "computer_screenshot", "image_url": picture}
+    items = [
+        {"type": "computer_call_output", "call_id": "call_1", "output": shot},
+        {"type": "image_generation_call", "id": "ig_1", "status": "completed", "result": picture},
+        {"role": "user", "content": OTTERS},
+    ]
+    answer = http.post(RESPONSES, json=body(input=items))
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["usage"]["input_tokens"] < 200
+
+
+def test_a_compacted_conversation_is_billed_as_recorded(http: httpx.Client) -> None:
+    sealed = {"type": "compaction", "encrypted_content": "gAAAAAB" * 700}
+    question = {"role": "user", "content": OTTERS}
+    alone, after = (http.post(RESPONSES, json=body(input=each)).json() for each in ([question], [sealed, question]))
+    assert 235 <= after["usage"]["input_tokens"] - alone["usage"]["input_tokens"] <= 273
+
+
 def test_output_is_billed_by_its_tokens(mockserver: MockServer, http: httpx.Client) -> None:
     # as recorded: "This is a test." cost 6 tokens on gpt-4o-mini, and 16 were asked for this call
     mockserver.script(
@@ -561,8 +581,9 @@ def test_a_lenient_server_makes_up_what_it_never_kept(anyhow: httpx.Client) -> N
 
 
 _KEYS = ["type", "name", "role", "content", "id", "text", "format", "schema", "effort", "parameters", "call_id"]
+_KINDS = ("message", "function_call", "function_call_output", "reasoning", "compaction", "web_search_call", "function")
 _JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-5, 99) | st.text(max_size=8),
+    st.none() | st.booleans() | st.integers(-5, 99) | st.text(max_size=8) | st.sampled_from(_KINDS),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(st.sampled_from([*_KEYS, "output", "arguments", "mode", "tools"]), inner, max_size=4)

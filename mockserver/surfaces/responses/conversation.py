@@ -21,7 +21,7 @@ _PREFIXES = {
     "custom_tool_call_output": "ctco",
     "compaction": "cmp",
 }
-_CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
+_CALLS = ("function_call", "custom_tool_call")
 _OUTPUTS = ("function_call_output", "custom_tool_call_output")
 
 
@@ -97,12 +97,6 @@ def latest_results(items: Sequence[Item]) -> list[tuple[str, str]]:
 def is_users_turn_over(items: Sequence[Item]) -> bool:
     """Whether the user spoke last, so that a tool may be called now; after a tool's result the model answers."""
     return bool(items) and kind_of(items[-1]) == "message" and items[-1].get("role") != "assistant"
-
-
-def call_text(item: Mapping[str, Any]) -> tuple[str, str] | None:
-    """The name of the tool that an item calls and what it is called with, None for an item that calls none."""
-    field = _CALLS.get(kind_of(item))
-    return None if field is None else (str(item.get("name") or ""), str(item.get(field) or ""))
 
 
 def _message(item: Mapping[str, Any]) -> Item:
