@@ -45,9 +45,9 @@ class Answer:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it goes out as one body, as HTTP has it."""
+        """Whether it goes out as one body, at once, as HTTP has it."""
         is_usual = self.ending == "whole" and self.full_length is None and self.idle_close_s is None
-        return is_usual and not (self.streamed or self.headless)
+        return is_usual and not (self.streamed or self.headless or any(frame.wait_s for frame in self.frames))
 
     @property
     def promised(self) -> int | None:

@@ -10,11 +10,12 @@ from typing import Annotated, Any, Literal
 from mockserver.answers import Answer, Ending, Frame, framed
 from mockserver.faults.landmarks import payload
 from mockserver.faults.registry import Effect, NothingToActOn, register
-from mockserver.scripting.options import Rule, within
+from mockserver.scripting.options import Rule, Seconds, within
 from mockserver.scripting.steps import Moment
 
 _STEPS = re.compile(r"[^.\[\]]+")
 DottedPath = Annotated[str, Rule("a dotted path such as choices.0.message", lambda path: bool(_STEPS.findall(path)))]
+Pieces = Annotated[int, within(1, 10_000, "a whole number")]
 Delta = Annotated[int, within(-1_000_000, 1_000_000, "a whole number"), Rule("not 0", bool)]
 
 
@@ -57,6 +58,25 @@ def empty_body() -> Effect:
 
     def effect(moment: Moment) -> Answer:
         return replace(moment.inner(), frames=())
+
+    return effect
+
+
+@register("response")
+def trickle(*, pieces: Pieces = 10, interval_s: Seconds = 0.5) -> Effect:
+    """The whole body in so many pieces, `interval_s` before each, so that no wait between reads is long.
+
+    Of a stream too, wherever its events begin and end.
+    """
+
+    def effect(moment: Moment) -> Answer:
+        answer = moment.inner()
+        body = answer.body
+        if not body:
+            raise NothingToActOn("the answer has no body")
+        size = -(-len(body) // pieces)
+        starts = range(0, len(body), size)
+        return replace(answer, frames=tuple(Frame(body[start : start + size], interval_s) for start in starts))
 
     return effect
 

@@ -83,7 +83,7 @@ class Fault(Action):
             return kind.unfit(call) if kind.unfit else ""
         if not call.stream:
             return f"{self.name} acts on streams, and the request asks for none"
-        return never_there(kind.place_of(self.options), call)
+        return never_there(kind.place_of(self.options), call) or (kind.unfit(call) if kind.unfit else "")
 
     @override
     def answer(self, moment: Moment) -> Answer:

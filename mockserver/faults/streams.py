@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from mockserver.answers import Answer, Ending, Frame
+from mockserver.calls import Call
 from mockserver.faults.landmarks import At, Spot, found
 from mockserver.faults.registry import Effect, NothingToActOn, register
 from mockserver.scripting.options import Seconds, within
@@ -141,6 +142,63 @@ def _error_frame(moment: Moment, code: str, number: int) -> bytes:
         name = "error"
         body = {"type": name, "code": code, "message": message, "param": None, "sequence_number": number}
     return named_events([(name, body)])[0]
+
+
+@register("stream")
+def bare_error(*, at: At = "finish", named: bool = True) -> Effect:
+    """As `error_event`, but the data has no key `error`: it is the error itself, of the type "error".
+
+    So streams of responses tell an error; of a chat it is unverified. Not `named`, it lacks the line `event: error`.
+    """
+
+    def effect(moment: Moment) -> Answer:
+        answer = _stream(moment)
+        spot = _place(answer, at)
+        before = answer.frames[: spot.frame + bool(spot.byte)]
+        message = moment.dialect.server_error(moment.call, 500).error["message"]
+        told = event(compact({"type": "error", "code": "server_error", "message": message, "param": None}))
+        return replace(answer, frames=(*before, Frame(b"event: error\n" + told if named else told)))
+
+    return effect
+
+
+def _without_choices(call: Call) -> str:
+    return "" if call.surface == "chat" else f"filter_chunk acts on streams of chat only, and this is {call.path}"
+
+
+@register("stream", unfit=_without_choices)
+def filter_chunk(*, at: At = _THIRD) -> Effect:
+    """Before the frame here comes a choice without `delta`, with what a filter found in the text so far.
+
+    So Azure's asynchronous filter tells it; the stream is whole.
+    """
+
+    def effect(moment: Moment) -> Answer:
+        answer = _stream(moment)
+        spot = _frame_at(answer, at)
+        return _instead(answer, spot, event(compact(_FILTER_CHUNK)), answer.frames[spot.frame].data)
+
+    return effect
+
+
+# quoted in langchain-ai/langchain#18977 and openai/openai-python#1677; the offsets are letters of prompt and text
+_FILTER_CHUNK = {
+    "id": "",
+    "object": "",
+    "created": 0,
+    "model": "",
+    "choices": [
+        {
+            "finish_reason": None,
+            "index": 0,
+            "content_filter_results": {
+                category: {"filtered": False, "severity": "safe"}
+                for category in ("hate", "self_harm", "sexual", "violence")
+            },
+            "content_filter_offsets": {"check_offset": 20, "start_offset": 20, "end_offset": 40},
+        }
+    ],
+}
 
 
 @register("stream")

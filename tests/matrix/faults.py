@@ -4,24 +4,17 @@ The text is a JSON object, since one of the clients asks for nothing else.
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from typing_extensions import override
-
 from mockserver import fault, reply
-from mockserver.answers import Answer, Frame
-from mockserver.calls import Call
-from mockserver.scripting.steps import Action, Moment, Step
-from mockserver.wire import compact, event
+from mockserver.scripting.steps import Step
 
 ANSWER = "Paris, on the Seine, and it has been so for a thousand years."
 TEXT = json.dumps({"answer": ANSWER})
 
 RETRY_AFTER_S = 20.0  # beyond every deadline here, and within what the SDK waits for
 _AMID = {"frame": 6}  # of this text on both dialects amid its words
-_TRICKLE_S, _TRICKLES = 0.5, 10  # no pause as long as a second, the whole far longer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,63 +37,6 @@ class Fault:
     def path(self) -> str:
         """Below the server's origin, the base URL of OpenAI clients for this dialect."""
         return "/openai/v1" if self.dialect == "azure" else "/v1"
-
-
-@dataclass(frozen=True, slots=True)
-class Bend(Action):
-    """A misbehaviour that the mock server has no name for: any change to its answer."""
-
-    change: Callable[[Answer], Answer]
-
-    @property
-    @override
-    def label(self) -> str:
-        return self.change.__name__.strip("_")
-
-    @property
-    @override
-    def replaces(self) -> bool:
-        return False
-
-    @override
-    def misfit(self, call: Call) -> str:
-        return ""
-
-    @override
-    def answer(self, moment: Moment) -> Answer:
-        return self.change(moment.inner())
-
-    @override
-    def spec(self) -> dict[str, Any]:
-        return {"fault": self.label}
-
-
-def _bent(change: Callable[[Answer], Answer]) -> Step:
-    return Step(faults=(Bend(change),))
-
-
-def _trickle(answer: Answer) -> Answer:
-    """The body in pieces, each so soon that no timeout between reads sees anything wrong."""
-    body, size = answer.body, -(-len(answer.body) // _TRICKLES)
-    pieces = [body[start : start + size] for start in range(0, len(body), size)]
-    return replace(answer, frames=tuple(Frame(piece, _TRICKLE_S) for piece in pieces), full_length=len(body))
-
-
-def _bare_error(answer: Answer) -> Answer:
-    """An event called error whose data has no key "error": the shape that the Responses API gives its errors."""
-    told = {"type": "error", "code": "server_error", "message": "The server had an error.", "param": None}
-    data = b"event: error\n" + event(compact(told))
-    return replace(answer, frames=(*answer.frames[: _AMID["frame"]], Frame(data)))
-
-
-def _filter_chunk(answer: Answer) -> Answer:
-    """A choice without a delta amid the text, as Azure's asynchronous filter sends them."""
-    offsets = {"check_offset": 0, "start_offset": 0, "end_offset": 20}
-    results = {"violence": {"filtered": False, "severity": "safe"}}
-    choice = {"index": 0, "finish_reason": None, "content_filter_offsets": offsets, "content_filter_results": results}
-    chunk = {"id": "", "object": "", "created": 0, "model": "", "choices": [choice]}
-    before, after = answer.frames[: _AMID["frame"]], answer.frames[_AMID["frame"] :]
-    return replace(answer, frames=(*before, Frame(event(compact(chunk))), *after))
 
 
 _NO_CHOICE: dict[str, Any] = {
@@ -140,7 +76,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="trickling body",
         does="the body in ten pieces, half a second apart",
-        step=_bent(_trickle),
+        step=fault.trickle(pieces=10, interval_s=0.5),  # no pause as long as a second, the whole far longer
         waits=True,
         whole=True,
     ),
@@ -181,7 +117,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="stream: bare error",
         does="`event: error` amid the text, its data without the key `error`",
-        step=_bent(_bare_error),
+        step=fault.bare_error(at=_AMID),
         stream=True,
     ),
     Fault(
@@ -193,7 +129,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="stream: filter chunk",
         does="a choice without `delta`, as Azure's asynchronous filter sends it",
-        step=_bent(_filter_chunk),
+        step=fault.filter_chunk(at=_AMID),
         stream=True,
         dialect="azure",
         whole=True,

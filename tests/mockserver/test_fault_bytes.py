@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import httpx
 import pytest
 
 from mockserver import MockServer, fault, faults, reply
@@ -101,7 +102,19 @@ def with_ff(frame: bytes) -> bytes:
     return frame[:start] + b"\xff" + frame[start:]
 
 
+def told(start: bytes, *, behind: int = 2) -> Callable[[Seen], bytes]:
+    """So many frames, and then the beginning of an error that is not called so."""
+    return lambda seen: b"".join(seen.frames[:behind]) + start + b'{"type":"error","code":"server_error","message":"'
+
+
 COMMENT = b": keep-alive\n\n"
+ANNOTATION = (
+    b'data: {"id":"","object":"","created":0,"model":"","choices":[{"finish_reason":null,"index":0,'
+    b'"content_filter_results":{"hate":{"filtered":false,"severity":"safe"},'
+    b'"self_harm":{"filtered":false,"severity":"safe"},"sexual":{"filtered":false,"severity":"safe"},'
+    b'"violence":{"filtered":false,"severity":"safe"}},'
+    b'"content_filter_offsets":{"check_offset":20,"start_offset":20,"end_offset":40}}]}\n\n'
+)
 ROWS: dict[str, list[Row]] = {
     "rate_limited": [
         Row(
@@ -137,6 +150,10 @@ ROWS: dict[str, list[Row]] = {
     "empty_body": [
         Row(fault.empty_body(), nothing, headers={"content-length": "0"}),
         Row(fault.empty_body(), nothing, stream=True, headers={"content-type": "text/event-stream; charset=utf-8"}),
+    ],
+    "trickle": [
+        Row(fault.trickle(interval_s=0.001), same),
+        Row(fault.trickle(pieces=3, interval_s=0.001), same, stream=True),
     ],
     "html": [Row(fault.html(), "<!DOCTYPE html>", headers={"content-type": "text/html; charset=utf-8"})],
     "missing_field": [
@@ -182,6 +199,13 @@ ROWS: dict[str, list[Row]] = {
             lambda seen: b"".join(seen.frames[:2]) + b'data: {"error":{"message":"The server had an error',
             stream=True,
         )
+    ],
+    "bare_error": [
+        Row(fault.bare_error(at={"frame": 2}), told(b"event: error\ndata: "), stream=True),
+        Row(fault.bare_error(at={"frame": 2, "byte": 9}, named=False), told(b"data: ", behind=3), stream=True),
+    ],
+    "filter_chunk": [
+        Row(fault.filter_chunk(at={"frame": 3}), of_frames(lambda f: [*f[:3], ANNOTATION, *f[3:]]), stream=True)
     ],
     "bad_frame": [
         Row(fault.bad_frame(at={"frame": 1}), of_frames(lambda f: [f[0], broken(f[1]), *f[2:]]), stream=True),
@@ -261,7 +285,7 @@ def test_a_socket_sees_exactly_the_fault(server: MockServer, row: Row) -> None:
     elif row.status:
         expected = row.body(usual)
         assert seen.body[: len(expected)] == expected
-        assert len(seen.body) == len(expected) or row.step.fault == "error_event"
+        assert len(seen.body) == len(expected) or row.step.fault in ("error_event", "bare_error")
     assert (seen.status, seen.end) == (row.status, row.end)
     assert {name: seen.header(name) for name in row.headers} == row.headers
     assert not row.status or seen.is_whole == row.whole
@@ -279,6 +303,15 @@ def test_a_corrupt_gzip_cannot_be_unpacked(server: MockServer) -> None:
     seen = seen_with(server, fault.corrupt_gzip(), stream=False)
     with pytest.raises(zlib.error):
         zlib.decompress(seen.body, wbits=31)
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/v1/chat/completions"), ("GET", "/v1/models")])
+def test_a_trickling_body_takes_its_time(server: MockServer, method: str, path: str) -> None:
+    server.script(fault.trickle(pieces=3, interval_s=0.01))
+    body = json.dumps(PLAIN) if method == "POST" else None
+    answer = httpx.request(method, server.url + path, headers={"authorization": "Bearer any"}, content=body)
+    assert len(answer.content) == int(answer.headers["content-length"])
+    assert answer.elapsed.total_seconds() >= 0.03
 
 
 def test_a_hang_in_the_headers_sends_half_of_them(server: MockServer) -> None:

@@ -77,7 +77,7 @@ def _waits(step: Step) -> str:
     spec = step.spec()
     if spec["fault"] in ("hang", "stall", "keepalives_only") and not spec.keys() & {"seconds", "stall_s"}:
         return "for ever"
-    lasting = ("hang", "stall", "latency", "drip", "split_utf8", "close_idle", "refuse")
+    lasting = ("hang", "stall", "latency", "drip", "trickle", "split_utf8", "close_idle", "refuse")
     return "a while" if spec["fault"] in lasting else ""
 
 
