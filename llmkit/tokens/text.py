@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from llmkit import vocabulary
 from llmkit.errors import InvalidRequest, excerpt
 from llmkit.models import ModelSpec, spec_for
+from llmkit.tokens.words import Words
 
 if TYPE_CHECKING:
     import tiktoken
@@ -78,10 +79,15 @@ def numbers_of(encoding: str, text: str) -> list[int]:
 @lru_cache(maxsize=4096)
 def _short_length(encoding: str, text: str) -> int:
     """Roles, names and short instructions come again and again: to tokenize them takes longer than to remember."""
-    return len(vocabulary.encoding(encoding).encode_ordinary(text))
+    return _words(encoding).length(text)
 
 
 @lru_cache(maxsize=512)
 def _medium_length(encoding: str, text: str) -> int:
     """Instructions and the messages before come again with every request of a conversation."""
-    return len(vocabulary.encoding(encoding).encode_ordinary(text))
+    return _words(encoding).length(text)
+
+
+@lru_cache(maxsize=16)
+def _words(encoding: str) -> Words:
+    return Words(vocabulary.encoding(encoding))
