@@ -92,7 +92,7 @@ class Gate(Protocol):
         """The request has ended."""
         ...
 
-    async def spend(self, failure: LLMError) -> bool:
+    async def spend(self, call: "Call", failure: LLMError) -> bool:
         """Whether a retry may be made."""
         ...
 
@@ -260,7 +260,7 @@ async def _done(step: Step, call: Call, gate: Gate, send: Callable[[float], Awai
             call.tell("waits", seconds)
             await asyncio.sleep(seconds)
         case Spend(failure):
-            return await gate.spend(failure)
+            return await gate.spend(call, failure)
         case Send(timeout_s):
             return await _sent(call, gate, send(timeout_s))
     return None

@@ -7,6 +7,7 @@ import asyncio
 import random
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Final, TypeVar
 
 from llmkit._flow import Call
 from llmkit.errors import CircuitOpen, LLMError, RateLimited
@@ -15,13 +16,19 @@ from llmkit.policies.budget import RetryBudget, retry_cost
 from llmkit.policies.circuit_breaker import CircuitBreaker, Shut, Ticket, outcome_of
 from llmkit.policies.rate_limit import Full, Place, RateLimit
 from llmkit.responses import Usage
-from llmkit.stores import StateStore
+from llmkit.stores import Rule, StateStore
+
+T = TypeVar("T")
+
+TOLD_S: Final = 0.1  # how long a store may take to hear of a call whose deadline has passed
+_TTL_S: Final = {"breaker": circuit_breaker.TTL_S, "limit": rate_limit.TTL_S, "budget": budget.TTL_S}
 
 
 @dataclass(slots=True)
 class Leave:
-    """Leave to send one request: the breaker's ticket and the place in the line of the rate limit."""
+    """Leave to send one request of a call: the breaker's ticket and the place in the line of the rate limit."""
 
+    call: Call = field(repr=False)
     model: str
     ticket: Ticket | None = None
     place: Place | None = None
@@ -43,7 +50,7 @@ class Gate:
 
         Raises CircuitOpen while the breaker of the model is open, RateLimited where the wait would exceed the deadline.
         """
-        leave = Leave(call.model)
+        leave = Leave(call, call.model)
         if self.limit is not None:
             leave.place = await self._placed(self.limit, call)
         if self.breaker is not None:  # last, for it may have opened during the wait
@@ -58,32 +65,30 @@ class Gate:
         """The request has ended, with this error or an answer."""
         if self.breaker is not None and leave.ticket is not None:
             rule = partial(self.breaker.record, ticket=leave.ticket, outcome=outcome_of(error))
-            await self.states.update(self._key("breaker", leave.model), rule, ttl_s=circuit_breaker.TTL_S)
+            await self._told("breaker", leave, rule)
         if self.budget is not None and error is None:
-            await self.states.update(self._key("budget", ""), self.budget.succeeded, ttl_s=budget.TTL_S)
+            await self._update("budget", "", self.budget.succeeded, within_s=max(leave.call.remaining_s, TOLD_S))
 
     async def _released(self, leave: Leave) -> None:
         """The place in the line is for others: nothing was sent."""
         if leave.place is not None and self.limit is not None:
-            rule = partial(self.limit.release, place=leave.place)
-            await self.states.update(self._key("limit", leave.model), rule, ttl_s=rate_limit.TTL_S)
+            await self._told("limit", leave, partial(self.limit.release, place=leave.place))
 
     async def billed(self, leave: Leave | None, bill: Usage | None) -> None:
         """The bill has come: the rate limit gives back what was estimated too high, or takes what was too low."""
         if self.limit is not None and leave is not None and leave.place is not None and bill is not None:
-            rule = partial(self.limit.settle, place=leave.place, tokens=bill.total_tokens)
-            await self.states.update(self._key("limit", leave.model), rule, ttl_s=rate_limit.TTL_S)
+            await self._told("limit", leave, partial(self.limit.settle, place=leave.place, tokens=bill.total_tokens))
 
-    async def spend(self, failure: LLMError) -> bool:
+    async def spend(self, call: Call, failure: LLMError) -> bool:
         """Whether a retry may be made; the budget of all calls pays for it."""
         if self.budget is None:
             return True
         rule = partial(self.budget.spend, cost=retry_cost(failure))
-        return await self.states.update(self._key("budget", ""), rule, ttl_s=budget.TTL_S)
+        return await self._update("budget", "", rule, within_s=call.remaining_s / 2)  # the rest is for the request
 
     async def _admitted(self, breaker: CircuitBreaker, call: Call) -> Ticket:
         rule = partial(breaker.admit, token=f"{random.getrandbits(64):x}", lease_s=call.remaining_s)
-        found = await self.states.update(self._key("breaker", call.model), rule, ttl_s=circuit_breaker.TTL_S)
+        found = await self._update("breaker", call.model, rule, within_s=call.remaining_s / 2)
         if isinstance(found, Shut):
             why = "it is tried by one call just now" if found.probing else "it has failed too often"
             raise CircuitOpen(
@@ -93,9 +98,8 @@ class Gate:
         return found
 
     async def _placed(self, limit: RateLimit, call: Call) -> Place:
-        key = self._key("limit", call.model)
         rule = partial(limit.reserve, tokens=call.tokens, longest_wait_s=call.remaining_s)
-        found = await self.states.update(key, rule, ttl_s=rate_limit.TTL_S)
+        found = await self._update("limit", call.model, rule, within_s=call.remaining_s / 2)
         if isinstance(found, Full):
             budget_of = f"{found.by} = {getattr(limit, found.by)}"
             raise RateLimited(
@@ -108,9 +112,16 @@ class Gate:
                 call.tell("waits", found.wait_s)
                 await asyncio.sleep(found.wait_s)
         except BaseException:
-            await self._released(Leave(call.model, place=found))
+            await self._released(Leave(call, call.model, place=found))
             raise
         return found
+
+    async def _told(self, kind: str, leave: Leave, rule: Rule[None]) -> None:
+        """The state of the request's model hears what came of it, soon enough for the deadline."""
+        await self._update(kind, leave.model, rule, within_s=max(leave.call.remaining_s, TOLD_S))
+
+    async def _update(self, kind: str, model: str, rule: Rule[T], *, within_s: float) -> T:
+        return await self.states.update(self._key(kind, model), rule, ttl_s=_TTL_S[kind], within_s=within_s)
 
     def _key(self, kind: str, model: str) -> str:
         known = self._keys.get((kind, model))

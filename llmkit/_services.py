@@ -1,5 +1,6 @@
 """What happens around the requests of a call: cache, fallback and parser."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -7,7 +8,7 @@ from typing import Any, TypeVar
 
 from llmkit._exchange import exchange
 from llmkit._flow import Audience, Call
-from llmkit._gate import Gate
+from llmkit._gate import TOLD_S, Gate
 from llmkit._transport import Transport
 from llmkit.errors import InvalidRequest, LLMError, ParseFailed
 from llmkit.options import CallOptions
@@ -86,7 +87,7 @@ class Services:
             return None
         if store.local or not self._is_looked_for(errand) or errand.key is None:
             return self.recalled_now(errand)
-        return self._read(errand, await store.get(errand.key), fresh=True)
+        return self._read(errand, await _in_time(errand, store.get(errand.key)), fresh=True)
 
     async def with_fallback(self, errand: Errand, asking: Asking[T]) -> Any:
         """What `asking` finds, or, where it fails, what the call's fallback has in its stead."""
@@ -178,7 +179,7 @@ class Services:
         skip = _DEGRADED if errand.degraded else cache.not_kept(errand.request.surface, reply.payload)
         if skip is None:
             entry = cache.entry_of(reply.payload, now=time.time())
-            await store.put(errand.key, entry, keep_s=self.policy.keep_s)
+            await _in_time(errand, store.put(errand.key, entry, keep_s=self.policy.keep_s))
         return skip
 
     async def _stand_in(self, step: Step, errand: Errand, asking: Asking[Any]) -> Any:
@@ -197,7 +198,7 @@ class Services:
                     return None  # the first failure is the one that is told
             case Recall():
                 store = self.stores.cache
-                entry = None if store is None or errand.key is None else await store.get(errand.key)
+                entry = None if store is None or errand.key is None else await _in_time(errand, store.get(errand.key))
                 return self._read(errand, entry, fresh=False)
             case Say(text):
                 return _said(errand, text)
@@ -205,6 +206,15 @@ class Services:
 
 async def _exchanged(services: Services, errand: Errand) -> Any:
     return await exchange(services.transport, services.gate, errand.request, errand.call, errand.read)
+
+
+async def _in_time(errand: Errand, pending: Awaitable[T]) -> T | None:
+    """What a store says in half of the time that the call has left, or in no time at all: no store holds a call up."""
+    try:
+        async with asyncio.timeout(max(errand.call.remaining_s / 2, TOLD_S)):
+            return await pending
+    except TimeoutError:
+        return None
 
 
 def _said(errand: Errand, text: str) -> Any:

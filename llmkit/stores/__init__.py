@@ -34,8 +34,11 @@ Rule = Callable[[State, float], tuple[State, T]]
 class StateStore(Protocol):
     """Named states that rules change, one at a time."""
 
-    async def update(self, key: str, rule: Rule[T], *, ttl_s: float) -> T:
-        """Applies `rule` to the state of that name and keeps the new one, for at least `ttl_s` seconds."""
+    async def update(self, key: str, rule: Rule[T], *, ttl_s: float, within_s: float | None = None) -> T:
+        """Applies `rule` to the state of that name and keeps the new one, for at least `ttl_s` seconds.
+
+        A shared state that has not answered `within_s` seconds is taken for gone, for this once.
+        """
         ...
 
     async def aclose(self) -> None:

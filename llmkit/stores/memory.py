@@ -23,7 +23,14 @@ class MemoryStates:
         self._lock = threading.Lock()
         self._states: dict[str, State] = {}
 
-    async def update(self, key: str, rule: Rule[T], *, ttl_s: float = 0.0) -> T:  # noqa: ARG002 - it forgets nothing
+    async def update(
+        self,
+        key: str,
+        rule: Rule[T],
+        *,
+        ttl_s: float = 0.0,  # noqa: ARG002 - it forgets nothing
+        within_s: float | None = None,  # noqa: ARG002 - it takes no time
+    ) -> T:
         """Applies `rule`; without waiting, so it is safe in a task that is being cancelled."""
         return self.update_now(key, rule)
 

@@ -44,7 +44,7 @@ class RedisStates:
     def __repr__(self) -> str:
         return f"RedisStates({self._server.address!r})"
 
-    async def update(self, key: str, rule: Rule[T], *, ttl_s: float) -> T:
+    async def update(self, key: str, rule: Rule[T], *, ttl_s: float, within_s: float | None = None) -> T:
         """Applies `rule` to the state that all share, at the server's time."""
         wish = _Wish(f"{NAMESPACE}:{key}", rule, ttl_s)
         try:
@@ -55,6 +55,7 @@ class RedisStates:
                     otherwise=lambda: self._local.update_now(key, rule),
                     turn=wish.name,
                     queue=wish.queue,
+                    within_s=within_s,
                 ),
             )
         finally:

@@ -59,20 +59,27 @@ class RedisServer:
         otherwise: Callable[[], T],
         turn: str = "",
         queue: "Callable[[Line], None]" = lambda line: None,  # noqa: ARG005 - who does not take turns
+        within_s: float | None = None,
     ) -> T:
-        """The answer of the server, or `otherwise()` while it gives none.
+        """The answer of the server, or `otherwise()` while it gives none, or has given none `within_s` seconds.
 
         Calls with the same `turn` take turns, and are told by `queue` that they are about to wait for theirs.
 
-        Who is cancelled does not wait for the answer; the question is finished all the same. To cancel it too would
-        cost the connection, and is sometimes lost in `asyncio.wait_for` of Python 3.11, within redis-py.
+        Who is cancelled, or has no more time, does not wait for the answer; the question is finished all the same. To
+        cancel it too would cost the connection, and is sometimes lost in `asyncio.wait_for` of Python 3.11, within
+        redis-py.
         """
         outages = self._health.outages
         if not self._health.may_try():
             return otherwise()
         line = await self._line()
         queue(line)
-        answers = await asyncio.shield(asyncio.ensure_future(self._answers(line, question, outages, turn)))
+        asked = asyncio.ensure_future(self._answers(line, question, outages, turn))
+        try:
+            async with asyncio.timeout(within_s):
+                answers = await asyncio.shield(asked)
+        except TimeoutError:
+            answers = None
         return answers[0] if answers else otherwise()
 
     async def _answers(

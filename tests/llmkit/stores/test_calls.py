@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from llmkit import AsyncClient, StreamEvent
+from llmkit import AsyncClient, Client, StreamEvent
 from llmkit.errors import CircuitOpen, ConfigError, RateLimited, ServerError
 from llmkit.policies.cache import endpoint_identity
 from llmkit.recording.cassette import save
 from llmkit.recording.interaction import Interaction, Request, Response
 from llmkit.stores.cassettes import CassetteCache
+from llmkit.stores.sqlite import BUSY_S
 from mockserver import MockServer
 from tests.llmkit.conftest import KEY, Open, RawServer
 from tests.llmkit.stores.redis_process import RedisProcess
@@ -106,6 +110,18 @@ def test_a_cache_that_breaks_costs_no_answer(caller: Open, answers: RawServer, t
     assert client.chat(temperature=0).text == "Hello"
 
 
+def test_a_file_that_others_write_to_holds_no_call_up(answers: RawServer, tmp_path: Path) -> None:
+    path = tmp_path / "answers.db"
+    with (
+        Client(base_url=answers.url, api_key=KEY, model="gpt-4o", deadline_s=0.5, cache=str(path)) as client,
+        closing(sqlite3.connect(path, isolation_level=None)) as other,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        begun = time.monotonic()
+        assert client.chat("Hi", temperature=0).text == "Hello"
+        assert time.monotonic() - begun < BUSY_S - 1
+
+
 def test_cassettes_serve_as_the_cache(caller: Open, raw: RawServer, tmp_path: Path) -> None:
     body = b'{"messages": [{"content": "Hi", "role": "user"}], "model": "gpt-4o", "temperature": 0}'
     reply = Response(
@@ -163,6 +179,17 @@ def test_calls_are_answered_when_the_server_has_gone(
     getattr(mortal_redis, how)()
     assert [client.chat(temperature=0).text for _ in range(5)] == ["Hello"] * 5
     assert len(answers.requests) == 6
+
+
+async def test_a_silent_server_leaves_a_call_time_for_its_request(
+    answers: RawServer, mortal_redis: RedisProcess
+) -> None:
+    async with AsyncClient(
+        base_url=answers.url, api_key=KEY, model="gpt-4o", deadline_s=0.9, state_url=mortal_redis.url
+    ) as client:
+        mortal_redis.freeze()
+        assert (await client.chat("Hi")).text == "Hello"
+    mortal_redis.thaw()
 
 
 def test_calls_are_answered_where_no_server_ever_was(caller: Open, answers: RawServer) -> None:

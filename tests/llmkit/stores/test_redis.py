@@ -273,6 +273,15 @@ async def test_a_server_that_says_nothing_holds_nobody_up(mortal_redis: RedisPro
     assert isinstance(await store.update("k", look, ttl_s=60), tuple)
 
 
+async def test_who_has_no_time_does_not_wait_for_an_answer(mortal_redis: RedisProcess) -> None:
+    store = RedisStates(RedisServer(mortal_redis.url, answer_s=20))
+    mortal_redis.freeze()
+    async with asyncio.timeout(10):
+        assert await store.update("k", count, ttl_s=60, within_s=0.01) == 1
+    mortal_redis.thaw()
+    assert await store.update("k", look, ttl_s=60) == (1,)  # the server has counted it in the end
+
+
 async def test_while_one_call_tries_the_others_do_not_wait_for_it(mortal_redis: RedisProcess) -> None:
     clock = Clock()
     server = RedisServer(mortal_redis.url, answer_s=5, clock=clock)
