@@ -3,6 +3,7 @@
 Never after a reply that was cut off: the next would be cut off too, and paid for. Never more than a bound.
 """
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -33,7 +34,8 @@ class Stop:
 def parsed(parse: Callable[..., T], reply: Completion) -> T:
     """What a parser makes of a reply: of its text, or of all of it if the parser asks for that by `takes_reply`.
 
-    Raises ParseFailed, also for a reply that was cut off, for its beginning may parse and mean something else.
+    Raises ParseFailed, also for a reply that was cut off, for its beginning may parse and mean something else, and
+    where a parser of another kind refuses by a ValueError, as `json.loads`, `int` and pydantic do.
     """
     if not reply.complete:
         raise ParseFailed(
@@ -41,7 +43,11 @@ def parsed(parse: Callable[..., T], reply: Completion) -> T:
             text=reply.text,
             position=len(reply.text),
         )
-    return parse(reply if getattr(parse, "takes_reply", False) else reply.text)
+    try:
+        return parse(reply if getattr(parse, "takes_reply", False) else reply.text)
+    except ValueError as error:
+        position = error.pos if isinstance(error, json.JSONDecodeError) else None
+        raise ParseFailed(f"The parser refused the reply: {error}", text=reply.text, position=position) from error
 
 
 def decide(failed: ParseFailed, reply: Completion, *, asked: int, most: int) -> Again | Stop:

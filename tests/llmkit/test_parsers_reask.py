@@ -105,6 +105,14 @@ def test_a_reply_that_was_cut_off_is_not_parsed_though_it_could_be(finish: str |
     assert reask.is_cut_off(error)
 
 
+@pytest.mark.parametrize(("parse", "text", "position"), [(json.loads, '{"a": no}', 6), (int, "seven", None)])
+def test_a_function_of_ones_own_refuses_by_a_value_error(parse: Any, text: str, position: int | None) -> None:
+    with pytest.raises(ParseFailed, match=r"^The parser refused the reply: .+") as caught:
+        reask.parsed(parse, answer(text))
+    assert (caught.value.text, caught.value.position) == (text, position)
+    assert isinstance(reask.decide(caught.value, answer(text), asked=1, most=2), Again)
+
+
 def test_asking_again_shows_the_reply_and_what_is_wrong_with_it() -> None:
     reply = answer("[1,]")
     again = reask.decide(refusal(Json(), reply.text), reply, asked=1, most=2)
