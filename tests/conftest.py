@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,3 +23,16 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(ROOT):  # a run within a test has tests elsewhere
             item.add_marker(kind_of(item.path.relative_to(ROOT).as_posix()))
+
+
+@pytest.fixture(scope="module")
+def unmeasured_children() -> Iterator[None]:
+    """Processes that are started are not measured: for tests of documents, since other tests run the same code.
+
+    Coverage takes as long as all else that such a process does.
+    """
+    with pytest.MonkeyPatch.context() as environment:
+        for name in list(os.environ):
+            if name.startswith("COVERAGE_"):
+                environment.delenv(name)
+        yield

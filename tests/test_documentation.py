@@ -25,6 +25,7 @@ from mockserver.scripting.reading import from_yaml
 from mockserver.surfaces import embeddings
 
 pytest_plugins = ["pytester"]
+pytestmark = pytest.mark.usefixtures("unmeasured_children")
 
 ROOT = Path(__file__).parents[1]
 PAGES = {

@@ -36,6 +36,7 @@ from mockserver.truth.findings import Measure
 from mockserver.truth.rules import RULES
 
 pytest_plugins = ["pytester"]
+pytestmark = pytest.mark.usefixtures("unmeasured_children")
 
 ROOT = Path(__file__).parents[1]
 GUIDES = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "guides").glob("*.md")}

@@ -17,6 +17,7 @@ from mockserver import MockServer
 from mockserver.cli import command
 
 pytest_plugins = ["pytester"]
+pytestmark = pytest.mark.usefixtures("unmeasured_children")
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)

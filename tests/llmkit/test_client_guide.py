@@ -10,6 +10,8 @@ import pytest
 
 from mockserver import MockServer
 
+pytestmark = pytest.mark.usefixtures("unmeasured_children")
+
 GUIDE = (Path(__file__).parents[2] / "docs" / "guides" / "client.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```python\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
 

@@ -22,7 +22,11 @@ from tests.llmkit.conftest import RawServer
 
 GUIDES = Path(__file__).parents[3] / "docs" / "guides"
 CACHING, SHARED = (" ".join((GUIDES / f"{name}.md").read_text().split()) for name in ("caching", "shared-state"))
-CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "AZURE_", "LLMKIT_"))}
+CLEAN = {
+    name: value
+    for name, value in os.environ.items()
+    if not name.startswith(("OPENAI_", "AZURE_", "LLMKIT_", "COVERAGE_"))
+}
 
 
 def examples(name: str) -> list[str]:

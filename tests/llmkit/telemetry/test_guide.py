@@ -10,9 +10,13 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
+import pytest
+
 from llmkit.telemetry import Telemetry
 from mockserver import MockServer, fault
 from tests.llmkit.telemetry.conftest import KEY
+
+pytestmark = pytest.mark.usefixtures("unmeasured_children")
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "guides" / "telemetry.md").read_text("utf-8")
 EXAMPLES = re.findall(r"^```python\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)

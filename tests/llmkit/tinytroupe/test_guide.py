@@ -12,6 +12,7 @@ from llmkit import tinytroupe
 from llmkit.tinytroupe import settings
 
 pytest_plugins = ["pytester"]
+pytestmark = pytest.mark.usefixtures("unmeasured_children")
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "guides" / "tinytroupe.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 pytest_plugins = ["pytester"]
+pytestmark = pytest.mark.usefixtures("unmeasured_children")
 
 # no correct module passes these: their corrected forms are in test_seeds.py
 BROKEN = {
