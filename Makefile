@@ -36,6 +36,8 @@ $(STAMP): pyproject.toml
 demo: venv
 	@$(BIN)/python -m scripts.demo
 
+# one more than there are cores, since many tests wait for a process or a clock
+test: export PYTEST_XDIST_AUTO_NUM_WORKERS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)' 2>/dev/null)
 test: lint types
 	@rm -rf .coverage .coverage.* reports
 	@# the reports are wanted most when a test has failed
