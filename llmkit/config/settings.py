@@ -294,14 +294,27 @@ def load(**arguments: Any) -> OpenAISettings | AzureSettings:
 
     OpenAI is taken where both have, or neither.
     """
-    chosen = Settings.load(provider=arguments.pop("provider", None)).provider
-    return (AzureSettings if (chosen or _likely_provider()) == "azure" else OpenAISettings).load(**arguments)
+    chosen = Settings.load(provider=arguments.pop("provider", None)).provider or _likely_provider()
+    failure: ConfigError
+    try:
+        return (AzureSettings if chosen == "azure" else OpenAISettings).load(**arguments)
+    except ConfigError as error:
+        failure = error
+    if chosen is None and "OPENAI_API_KEY" in failure.message:
+        failure = ConfigError(
+            f"{failure.message}. For Azure OpenAI, set AZURE_OPENAI_ENDPOINT and AZURE_OPENAI_API_KEY"
+        )
+    raise failure
 
 
-def _likely_provider() -> Provider:
-    is_openai = any("OPENAI_API_KEY" in values or "api_key" in values for values, _ in OpenAISettings.sources({}))
-    is_azure = any("AZURE_OPENAI_ENDPOINT" in values or "endpoint" in values for values, _ in AzureSettings.sources({}))
-    return "azure" if is_azure and not is_openai else "openai"
+def _likely_provider() -> Provider | None:
+    if _has(OpenAISettings, "OPENAI_API_KEY", "api_key"):
+        return "openai"
+    return "azure" if _has(AzureSettings, "AZURE_OPENAI_ENDPOINT", "endpoint", "AZURE_OPENAI_API_KEY") else None
+
+
+def _has(settings: type[Settings], *names: str) -> bool:
+    return any(not values.keys().isdisjoint(names) for values, _ in settings.sources({}))
 
 
 def _settable(settings: type[Settings]) -> set[str]:

@@ -293,12 +293,19 @@ def test_a_clock_that_is_wrong_is_told() -> None:
         ({}, "OPENAI_API_KEY"),
         ({"AZURE_OPENAI_ENDPOINT": "https://me"}, "AZURE_OPENAI_API_KEY"),
         ({"LLMKIT_PROVIDER": "azure", "AZURE_OPENAI_API_KEY": KEY}, "AZURE_OPENAI_ENDPOINT"),
+        ({"AZURE_OPENAI_API_KEY": KEY}, "AZURE_OPENAI_ENDPOINT"),
     ],
 )
 def test_a_missing_variable_is_named(variables: dict[str, str], missing: str) -> None:
     found = doctor(**variables)
     assert found.exit_code == 1
     assert f"set the environment variable {missing}" in found.output
+
+
+def test_where_nothing_is_set_up_both_ways_are_told() -> None:
+    told = "For Azure OpenAI, set AZURE_OPENAI_ENDPOINT and AZURE_OPENAI_API_KEY"
+    assert told in doctor().output
+    assert told not in doctor("--provider", "openai").output
 
 
 def test_a_wrong_setting_and_a_misspelt_one_are_named() -> None:
