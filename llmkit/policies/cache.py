@@ -28,6 +28,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pydantic_core import from_json
+
 from llmkit.errors import ConfigError
 
 VERSION = 1
@@ -145,7 +147,7 @@ def entry_of(payload: Mapping[str, Any], *, now: float) -> Entry:
 def loads(entry: Entry) -> Mapping[str, Any] | None:
     """The API's reply in an entry; None where it is broken."""
     try:
-        payload = json.loads(entry.payload)
+        payload = _value(entry.payload)
     except (ValueError, RecursionError):
         return None
     return payload if isinstance(payload, dict) else None
@@ -154,6 +156,14 @@ def loads(entry: Entry) -> Mapping[str, Any] | None:
 def replayed(text: str) -> Iterator[str]:
     """A kept text in pieces, about a word each, for a stream that is given again."""
     return (found.group() for found in _PIECE.finditer(text))
+
+
+def _value(text: str) -> object:
+    """What `json.loads` makes of it, in half the time."""
+    try:
+        return from_json(text)
+    except ValueError:  # half a surrogate pair, or what is nested more deeply than it goes: both may be kept
+        return json.loads(text)
 
 
 def _tool_types(body: Mapping[str, Any]) -> Iterable[Any]:

@@ -14,7 +14,7 @@ import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from llmkit.errors import ConfigError
 from llmkit.policies.cache import Entry
@@ -71,10 +71,12 @@ class SQLiteCache:
         except sqlite3.Error as error:
             self._warn("read", error)
             return None
-        match row:
-            case (str(payload), float(stored_at)):
-                return Entry(payload, stored_at)
-        return None
+        if row is None:
+            return None
+        payload, stored_at = row
+        if not (isinstance(payload, str) and isinstance(stored_at, float)):  # `match` takes three times as long
+            return None
+        return Entry(payload, stored_at)
 
     def put_now(self, key: str, entry: Entry, *, keep_s: float) -> None:
         """Keeps the entry; waits up to 5 s for other processes that write."""
@@ -154,7 +156,7 @@ class _Connections:
             self._writer.close()
             raise
 
-    def read(self, key: str, now: float) -> object:
+    def read(self, key: str, now: float) -> Any:
         with self._reading:
             return self._reader.execute(_GET, (key, now)).fetchone()
 

@@ -199,6 +199,11 @@ def test_what_is_kept_comes_back_as_it_was(payload: dict[str, Any]) -> None:
     assert loads(entry_of(payload, now=1.0)) == payload
 
 
+@pytest.mark.parametrize("payload", [{"text": "half a pair: \ud83d"}, {"deep": json.loads("[" * 300 + "]" * 300)}])
+def test_what_only_the_slower_reader_takes_comes_back_too(payload: dict[str, Any]) -> None:
+    assert loads(entry_of(payload, now=1.0)) == payload
+
+
 @pytest.mark.parametrize("text", ["", "{", "[1]", "null", '{"a": 1', "[" * 100_000])
 def test_a_broken_entry_is_none(text: str) -> None:
     assert loads(Entry(text, 1.0)) is None
