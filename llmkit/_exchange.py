@@ -27,7 +27,7 @@ async def exchange(transport: Transport, gate: Gate, request: Request, call: Cal
     await transport.prepare()
     reply, response = await drive(call, gate, send)
     attempts = call.succeeded(status_code=response.status_code, request_id=response.request_id)
-    await gate.billed(call.leave, reply.usage)
+    await gate.billed(call, reply.usage)
     call.tell("billed", reply)
     return replace(reply, request_id=response.request_id, attempts=attempts)
 

@@ -85,10 +85,10 @@ class Gate(Protocol):
     """What bounds calls together: breaker, rate limit and retry budget."""
 
     async def enter(self, call: "Call") -> Any:
-        """Leave to send, which goes back to `leave`; raises an LLMError where it is refused."""
+        """Leave to send, which the call keeps for `leave`; raises an LLMError where it is refused."""
         ...
 
-    async def leave(self, leave: Any, error: BaseException | None) -> None:
+    async def leave(self, call: "Call", error: BaseException | None) -> None:
         """The request has ended."""
         ...
 
@@ -270,7 +270,7 @@ async def _sent(call: Call, gate: Gate, pending: Awaitable[T]) -> T:
     try:
         answer = await pending
     except BaseException as error:
-        await gate.leave(call.leave, error)
+        await gate.leave(call, error)
         raise
-    await gate.leave(call.leave, None)
+    await gate.leave(call, None)
     return answer

@@ -26,9 +26,8 @@ _TTL_S: Final = {"breaker": circuit_breaker.TTL_S, "limit": rate_limit.TTL_S, "b
 
 @dataclass(slots=True)
 class Leave:
-    """Leave to send one request of a call: the breaker's ticket and the place in the line of the rate limit."""
+    """Leave to send one request: the breaker's ticket and the place in the line of the rate limit."""
 
-    call: Call = field(repr=False)
     model: str
     ticket: Ticket | None = None
     place: Place | None = None
@@ -50,34 +49,37 @@ class Gate:
 
         Raises CircuitOpen while the breaker of the model is open, RateLimited where the wait would exceed the deadline.
         """
-        leave = Leave(call, call.model)
+        leave = Leave(call.model)
         if self.limit is not None:
             leave.place = await self._placed(self.limit, call)
         if self.breaker is not None:  # last, for it may have opened during the wait
             try:
                 leave.ticket = await self._admitted(self.breaker, call)
             except BaseException:
-                await self._released(leave)
+                await self._released(call, leave)
                 raise
         return leave
 
-    async def leave(self, leave: Leave, error: BaseException | None) -> None:
+    async def leave(self, call: Call, error: BaseException | None) -> None:
         """The request has ended, with this error or an answer."""
+        leave: Leave = call.leave
         if self.breaker is not None and leave.ticket is not None:
             rule = partial(self.breaker.record, ticket=leave.ticket, outcome=outcome_of(error))
-            await self._told("breaker", leave, rule)
+            await self._told(call, "breaker", leave.model, rule)
         if self.budget is not None and error is None:
-            await self._update("budget", "", self.budget.succeeded, within_s=max(leave.call.remaining_s, TOLD_S))
+            await self._told(call, "budget", "", self.budget.succeeded)
 
-    async def _released(self, leave: Leave) -> None:
+    async def _released(self, call: Call, leave: Leave) -> None:
         """The place in the line is for others: nothing was sent."""
         if leave.place is not None and self.limit is not None:
-            await self._told("limit", leave, partial(self.limit.release, place=leave.place))
+            await self._told(call, "limit", leave.model, partial(self.limit.release, place=leave.place))
 
-    async def billed(self, leave: Leave | None, bill: Usage | None) -> None:
+    async def billed(self, call: Call, bill: Usage | None) -> None:
         """The bill has come: the rate limit gives back what was estimated too high, or takes what was too low."""
+        leave: Leave | None = call.leave
         if self.limit is not None and leave is not None and leave.place is not None and bill is not None:
-            await self._told("limit", leave, partial(self.limit.settle, place=leave.place, tokens=bill.total_tokens))
+            rule = partial(self.limit.settle, place=leave.place, tokens=bill.total_tokens)
+            await self._told(call, "limit", leave.model, rule)
 
     async def spend(self, call: Call, failure: LLMError) -> bool:
         """Whether a retry may be made; the budget of all calls pays for it."""
@@ -112,13 +114,13 @@ class Gate:
                 call.tell("waits", found.wait_s)
                 await asyncio.sleep(found.wait_s)
         except BaseException:
-            await self._released(Leave(call, call.model, place=found))
+            await self._released(call, Leave(call.model, place=found))
             raise
         return found
 
-    async def _told(self, kind: str, leave: Leave, rule: Rule[None]) -> None:
-        """The state of the request's model hears what came of it, soon enough for the deadline."""
-        await self._update(kind, leave.model, rule, within_s=max(leave.call.remaining_s, TOLD_S))
+    async def _told(self, call: Call, kind: str, model: str, rule: Rule[None]) -> None:
+        """The state hears what came of a request, soon enough for the deadline."""
+        await self._update(kind, model, rule, within_s=max(call.remaining_s, TOLD_S))
 
     async def _update(self, kind: str, model: str, rule: Rule[T], *, within_s: float) -> T:
         return await self.states.update(self._key(kind, model), rule, ttl_s=_TTL_S[kind], within_s=within_s)

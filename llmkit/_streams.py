@@ -182,7 +182,7 @@ class AsyncStream:
             return
         reply = source.reply
         if isinstance(source, Intake):
-            await self._services.gate.billed(errand.call.leave, reply.usage)
+            await self._services.gate.billed(errand.call, reply.usage)
         if not reply.cached or errand.degraded:
             reply = await self._services.settled(errand, reply)
         try:
