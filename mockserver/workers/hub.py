@@ -20,6 +20,7 @@ from mockserver.app import admin_routes
 from mockserver.clock import Clock
 from mockserver.state import State
 from mockserver.tls import TlsFiles
+from mockserver.truth.journal import Journal
 from mockserver.workers.lines import Line, in_background
 from mockserver.workers.worker import Post, work
 
@@ -33,6 +34,7 @@ class Hub:
 
     def __init__(self, state: State, *, count: int, grace_s: float, tls_files: TlsFiles = None) -> None:
         self._time = state.clock = _SharedClock(state.settings.now)
+        state.journal = _SharedJournal(lambda: self._tell("journal", "clear"))
         self._posting = threading.Lock()
         self._state, self._count, self._grace_s, self._tls_files = state, count, grace_s, tls_files
         self._folder = tempfile.TemporaryDirectory(prefix="mockserver-")
@@ -175,6 +177,19 @@ class _SharedClock(Clock):
     @override
     def next_wake(self) -> float | None:
         return min((wake for wake in self.elsewhere if wake > self.now()), default=None)
+
+
+class _SharedJournal(Journal):
+    """The hub's journal: what is forgotten here while it is being answered, the workers do not hand in later."""
+
+    def __init__(self, told: Callable[[], object]) -> None:
+        super().__init__()
+        self._told = told
+
+    @override
+    def clear(self) -> None:
+        self._told()
+        super().clear()
 
 
 class _SharedScript:

@@ -98,6 +98,21 @@ def test_a_reset_forgets_what_all_workers_saw(url: str) -> None:
     assert httpx.get(f"{url}/__admin/journal").json()["exchanges"] == []
 
 
+def test_a_reset_forgets_what_a_worker_is_still_answering(url: str) -> None:
+    httpx.post(f"{url}/__admin/clock", json={"virtual": True}).raise_for_status()
+    steps = [{"fault": "latency", "delay_s": 60}]
+    httpx.post(f"{url}/__admin/script", json={"steps": steps}).raise_for_status()
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(ask_many, url, 1)
+        while httpx.get(f"{url}/__admin/clock").json()["next_wake"] is None:
+            pass
+        httpx.post(f"{url}/__admin/reset").raise_for_status()
+        httpx.post(f"{url}/__admin/clock", json={"advance_s": 60}).raise_for_status()
+        assert asking.result(30)[0].status_code == 200
+    assert httpx.get(f"{url}/__admin/journal").json()["exchanges"] == []
+    assert httpx.get(f"{url}/__admin/ledger").json()["total"]["requests"] == 0
+
+
 def test_the_virtual_clock_wakes_answers_in_every_worker(url: str) -> None:
     httpx.post(f"{url}/__admin/clock", json={"virtual": True}).raise_for_status()
     step = {"fault": "latency", "delay_s": 3600, "times": "forever"}
