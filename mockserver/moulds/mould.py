@@ -23,6 +23,7 @@ from mockserver.wire import DONE, compact
 Values = dict[bytes, Any]
 _frame = cast("Callable[[tuple[bytes, float]], Frame]", partial(tuple.__new__, Frame))  # without a call in Python
 _END = chunk_of(b"")
+_MOST_BYTES = 4  # of a letter; no token is shorter than a byte
 _LEAST_CACHED = 1024  # tokens of a prompt from which on part of it may come from a cache, see `usage.cached_tokens`
 
 
@@ -134,6 +135,8 @@ class Mould:
 
     def _text(self, messages: Sequence[Mapping[str, Any]], digest: str) -> tuple[str, int, bool]:
         whole = text_about(said_by_user(messages), self._dice("choice 0", digest))
+        if not self.body.streamed and _MOST_BYTES * len(whole) <= self.limit:  # neither cut nor taken apart
+            return whole, usage.text_length(whole, model=self.call.model), False
         return cut_text(whole, self.limit, self.call.model)
 
     def _frames(self, values: Values, text: str, digest: str) -> tuple[Frame, ...]:
