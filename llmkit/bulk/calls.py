@@ -9,12 +9,13 @@ from typing import Any, Literal
 
 from llmkit._engine import Engine, Messages
 from llmkit._services import Errand
-from llmkit.bulk.embedding import MOST_TOKENS, batches, distinct, joined
-from llmkit.bulk.progress import Progress, shown
+from llmkit.bulk.embedding import MOST_TOKENS, batches, distinct, joined, keys, lengths, recalled
+from llmkit.bulk.progress import Progress, Show, shown
 from llmkit.bulk.resuming import ResumeFile
 from llmkit.bulk.running import Job, check_concurrency, run
 from llmkit.errors import InvalidRequest, excerpt
 from llmkit.parsers import reask
+from llmkit.requests import Request
 from llmkit.responses import Completion, Embedding
 
 Errors = Literal["raise", "return"]
@@ -57,13 +58,26 @@ async def embedded(
     different, order = distinct(_listed(texts, "texts"))
     if not different:
         raise InvalidRequest("There are no texts to embed: give a list of strings")
-    spec = engine.settings.spec(engine.embedding_model(model))
-    parts = list(batches(different, spec=spec, most_tokens=batch_tokens or MOST_TOKENS))
-    jobs = [
-        _job(engine, partial(engine.embedding_errand, part, model, options), f"texts of batch {index}")
-        for index, part in enumerate(parts)
-    ]
-    return joined(await _run(jobs, concurrency, resume, progress, returns_errors=False), order)
+    name = engine.embedding_model(model)
+    tokens = dict(zip(different, lengths(different, spec=engine.settings.spec(name)), strict=True))
+    one = engine.embedding_errand(different[:1], model, options).request
+    asked = Request(one.surface, {**one.body, "input": []}).fingerprint
+    own = keys(different, asked=f"{engine.services.identity} {asked}")
+    check_concurrency(concurrency)
+    with ExitStack() as stack:
+        answers, show = _opened(stack, resume, progress)
+        kept, places = recalled(answers, own)
+        missing = {text: tokens[text] for text in different if text not in places}
+        jobs = [
+            replace(
+                _job(engine, partial(engine.embedding_errand, part, model, options), f"texts of batch {index}"),
+                texts=tuple(own[text] for text in part),
+            )
+            for index, part in enumerate(batches(missing, most_tokens=batch_tokens or MOST_TOKENS))
+        ]
+        fresh = await run(jobs, concurrency=concurrency, answers=answers, show=show, returns_errors=False)
+    places |= {text: place for place, text in enumerate(missing, start=sum(len(part.vectors) for part in kept))}
+    return joined([*kept, *fresh], [places[different[each]] for each in order])
 
 
 async def _run(
@@ -71,9 +85,13 @@ async def _run(
 ) -> list[Any]:
     check_concurrency(concurrency)
     with ExitStack() as stack:
-        answers = None if resume is None else stack.enter_context(ResumeFile(resume))
-        show = stack.enter_context(shown(progress))
+        answers, show = _opened(stack, resume, progress)
         return await run(jobs, concurrency=concurrency, answers=answers, show=show, returns_errors=returns_errors)
+
+
+def _opened(stack: ExitStack, resume: Path | None, progress: Progress) -> tuple[ResumeFile | None, Show]:
+    answers = None if resume is None else stack.enter_context(ResumeFile(resume))
+    return answers, stack.enter_context(shown(progress))
 
 
 def _job(engine: Engine, make: "partial[Errand]", place: str) -> Job:

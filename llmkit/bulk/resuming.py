@@ -11,7 +11,7 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -37,6 +37,8 @@ class ResumeFile:
         self.path = _path(path)
         self.size = 0  # bytes that are whole lines
         self._places: dict[str, tuple[int, int]] = {}  # where each answer stands, and how long its line is
+        self._held: dict[str, tuple[str, int]] = {}  # what each text was answered by, and as which of its texts
+        self._texts: dict[str, int] = {}  # how many texts an answer is to, if to several
         self._synced = 0.0
 
     def __enter__(self) -> Self:
@@ -68,12 +70,30 @@ class ResumeFile:
         payload: Mapping[str, Any] = json.loads(self._file.read(place[1]))["payload"]
         return payload
 
-    def add(self, key: str, payload: Mapping[str, Any]) -> None:
-        """Keep an answer; raises ConfigError where the disk does not take it, and leaves no part of it."""
-        line = json.dumps({"key": key, "payload": payload}, separators=(",", ":")).encode() + b"\n"
+    def add(self, key: str, payload: Mapping[str, Any], *, texts: Sequence[str] = ()) -> None:
+        """Keep an answer, with keys for each of several texts that it answers.
+
+        Raises ConfigError where the disk does not take it, and leaves no part of it.
+        """
+        row = {"key": key, **({"texts": list(texts)} if texts else {}), "payload": payload}
+        line = json.dumps(row, separators=(",", ":")).encode() + b"\n"
         start = self.size
         self._append(line)
         self._places[key] = (start, len(line))
+        self._hold(key, texts)
+
+    def holder(self, text: str) -> tuple[str, int] | None:
+        """The key of the answer that has this text, and which of its texts it is; None if none has it."""
+        return self._held.get(text)
+
+    def texts_of(self, key: str) -> int:
+        """To how many texts the answer is."""
+        return self._texts[key]
+
+    def _hold(self, key: str, texts: Sequence[str]) -> None:
+        self._held |= {text: (key, index) for index, text in enumerate(texts)}
+        if texts:
+            self._texts[key] = len(texts)
 
     def _append(self, line: bytes) -> None:
         try:
@@ -141,6 +161,8 @@ class ResumeFile:
             row = None
         if isinstance(row, dict) and isinstance(row.get("payload"), dict) and isinstance(row.get("key"), str):
             self._places[row["key"]] = (self.size, len(line))
+            texts = row.get("texts", [])
+            self._hold(row["key"], [str(text) for text in texts] if isinstance(texts, list) else [])
         else:
             raise ConfigError(
                 f"{self.path}, line {number}, is no answer: was the file edited? Take the line out, or name another one"

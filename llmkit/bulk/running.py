@@ -32,13 +32,15 @@ Show = Callable[[int, int], None]
 class Job:
     """One of many calls: `name` tells what is asked, `ask` asks it, and `read` makes a reply of a payload.
 
-    While the breaker is open it waits to be asked, for at most `patience_s`.
+    While the breaker is open it waits to be asked, for at most `patience_s`. `texts` are keys of the texts that it asks
+    about at once, by which each is found again.
     """
 
     name: str
     ask: Callable[[], Awaitable[Any]]
     read: Callable[[Mapping[str, Any]], Any]
     patience_s: float
+    texts: tuple[str, ...] = ()
 
 
 def check_concurrency(concurrency: object) -> int:
@@ -127,7 +129,7 @@ class _Run:
         """Write the reply down; where the disk does not take it, it is in the results of the failure still."""
         reply = self.results[index]
         if self.answers is not None and reply.degraded is None:  # a stand-in is asked again next time
-            self.answers.add(self._keys[index], reply.payload)
+            self.answers.add(self._keys[index], reply.payload, texts=self.jobs[index].texts)
 
     def failure(self) -> BulkFailed:
         """What is raised when not all have come."""

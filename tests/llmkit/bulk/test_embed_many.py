@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmkit import AsyncClient, Client, ContextOverflow, InvalidRequest, count_text
-from llmkit.bulk.embedding import MOST_TEXTS, batches, distinct
+from llmkit.bulk.embedding import MOST_TEXTS, batches, distinct, lengths
 from llmkit.models import spec_for
 from mockserver import MockServer
 from tests.llmkit.bulk.conftest import KEY
@@ -47,6 +47,22 @@ def test_it_resumes(server: MockServer, client: Client, tmp_path: Path) -> None:
     assert len(server.journal) == asked
 
 
+def test_it_resumes_with_texts_added_taken_out_and_moved(server: MockServer, client: Client, tmp_path: Path) -> None:
+    """No text is paid for twice, though the batches are others now."""
+    path = tmp_path / "vectors"
+    client.embed_many(TEXTS, batch_tokens=40, resume=path)
+    asked = len(server.journal)
+    changed = ["a new one", *reversed(TEXTS[3:]), TEXTS[0]]
+    assert client.embed_many(changed, batch_tokens=60, resume=path).vectors == client.embed(changed).vectors
+    assert [entry.request["input"] for entry in server.journal[asked:]] == [["a new one"], changed]
+
+
+def test_other_parameters_are_other_vectors(server: MockServer, client: Client, tmp_path: Path) -> None:
+    client.embed_many(["a"], resume=tmp_path / "vectors")
+    short = client.embed_many(["a"], dimensions=8, resume=tmp_path / "vectors")
+    assert (len(short.vectors[0]), len(server.journal)) == (8, 2)
+
+
 def test_a_text_that_is_too_long_is_told_before_anything_is_sent(server: MockServer, client: Client) -> None:
     with pytest.raises(ContextOverflow, match=r"texts\[1\] has [\d,]+ tokens, and text-embedding-3-small reads 8,19"):
         client.embed_many(["a", "one two " * 4_500])
@@ -59,17 +75,17 @@ def test_what_are_no_texts_is_refused(client: Client, texts: list[str]) -> None:
         client.embed_many(texts)
 
 
-@given(st.lists(st.text(min_size=1, max_size=40), max_size=40), st.integers(1, 60))
+@given(st.lists(st.text(min_size=1, max_size=40), max_size=40, unique=True), st.integers(1, 60))
 def test_batches_hold_every_text_once_and_no_more_than_a_request_takes(texts: list[str], most: int) -> None:
-    parts = list(batches(texts, spec=SPEC, most_tokens=most))
+    tokens = dict(zip(texts, lengths(texts, spec=SPEC), strict=True))
+    parts = list(batches(tokens, most_tokens=most))
     assert [text for part in parts for text in part] == texts
-    for part in parts:
-        tokens = sum(count_text(text, model=SPEC.name) for text in part)
-        assert tokens <= most or len(part) == 1
+    assert all(sum(tokens[text] for text in part) <= most or len(part) == 1 for part in parts)
 
 
 def test_no_batch_has_more_texts_than_the_api_takes() -> None:
-    assert [len(part) for part in batches(["a"] * 5_000, spec=SPEC)] == [MOST_TEXTS, MOST_TEXTS, 5_000 - 2 * MOST_TEXTS]
+    texts = {str(number): 1 for number in range(5_000)}
+    assert [len(part) for part in batches(texts)] == [MOST_TEXTS, MOST_TEXTS, 5_000 - 2 * MOST_TEXTS]
 
 
 @given(st.lists(st.sampled_from("abcde")))
