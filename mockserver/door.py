@@ -4,7 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from mockserver.clock import Clock
 from mockserver.transmission import Closing
@@ -12,16 +12,30 @@ from mockserver.transmission import Closing
 _BACKLOG = 1024
 
 
-class Door:
-    """Where connections come in; `shut` refuses them for some seconds of `clock`.
+class Neighbours(Protocol):
+    """The other processes that listen to the same port."""
 
-    What several processes listen to together cannot be shut: the others would go on.
-    """
+    def shut(self) -> bool:
+        """Let them leave the port, which this process has left; False if it is shut already."""
+
+    def open(self) -> None:
+        """Let all of them listen again, this process too."""
+
+
+class Door:
+    """Where connections come in; `shut` refuses them for some seconds of `clock`, together with the `neighbours`."""
 
     def __init__(
-        self, greet: Callable[[], asyncio.Protocol], *, tls: ssl.SSLContext | None, clock: Clock, closing: Closing
+        self,
+        greet: Callable[[], asyncio.Protocol],
+        *,
+        tls: ssl.SSLContext | None,
+        clock: Clock,
+        closing: Closing,
+        neighbours: Neighbours | None = None,
     ) -> None:
         self._greet, self._tls, self._clock, self._closing = greet, tls, clock, closing
+        self._neighbours = neighbours
         self._place: tuple[str, int] | None = None
         self._shut: asyncio.Task[None] | None = None
 
@@ -42,17 +56,28 @@ class Door:
 
     def shut(self, seconds: float) -> None:
         """Refuse connections from now on, for so long; who shuts it again meanwhile is not heard."""
-        if self._place is None or (self._shut is not None and not self._shut.done()):
+        if self._shut is not None and not self._shut.done():
             return
-        self._listener.close()
-        self._shut = asyncio.get_running_loop().create_task(self._reopen(seconds, *self._place))
+        if self._neighbours is not None and not self._neighbours.shut():
+            return
+        self.leave()
+        self._shut = asyncio.get_running_loop().create_task(self._reopen(seconds))
 
-    async def _reopen(self, seconds: float, host: str, port: int) -> None:
-        if await self._clock.sleep(seconds, cancelled=self._closing.end_of(seconds, self._clock)):
+    async def _reopen(self, seconds: float) -> None:
+        if not await self._clock.sleep(seconds, cancelled=self._closing.end_of(seconds, self._clock)):
+            return
+        if self._neighbours is not None:
+            await asyncio.to_thread(self._neighbours.open)
+        elif self._place is not None:
+            host, port = self._place
             await self._listen(host=host, port=port)
+
+    def leave(self) -> None:
+        """Listen no more."""
+        self._listener.close()
 
     def close(self) -> None:
         """Refuse connections from now on."""
         if self._shut is not None:
             self._shut.cancel()
-        self._listener.close()
+        self.leave()

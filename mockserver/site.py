@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from mockserver.app import AdminRoutes, create_app, routes
-from mockserver.door import Door
+from mockserver.door import Door, Neighbours
 from mockserver.front import Front, Hall
 from mockserver.moulds.press import Press
 from mockserver.pipeline import Pipeline
@@ -22,13 +22,19 @@ T = TypeVar("T")
 class Site:
     """One listening socket in the running loop, and what answers behind it.
 
-    `grace_s` is how long answers under way are given when the server stops.
+    `grace_s` is how long answers under way are given when the server stops. `neighbours` listen to the same port.
     """
 
     def __init__(
-        self, pipeline: Pipeline, *, admin: AdminRoutes | None = None, tls: ssl.SSLContext | None = None, grace_s: float
+        self,
+        pipeline: Pipeline,
+        *,
+        admin: AdminRoutes | None = None,
+        tls: ssl.SSLContext | None = None,
+        grace_s: float,
+        neighbours: Neighbours | None = None,
     ) -> None:
-        self._pipeline, self._tls, self._grace_s = pipeline, tls, grace_s
+        self._pipeline, self._tls, self._grace_s, self._neighbours = pipeline, tls, grace_s, neighbours
         self._fronts: set[Front] = set()
         self._runner = web.AppRunner(
             create_app(pipeline, admin=admin),
@@ -48,10 +54,24 @@ class Site:
         """Begin to serve what other processes listen to as well."""
         await self._begin(lambda door: door.share(listener))
 
+    def leave(self) -> None:
+        """Take no more connections, until `come_back`."""
+        self._door.leave()
+
+    async def come_back(self, listener: socket.socket) -> None:
+        """Take connections again."""
+        await self._door.share(listener)
+
     async def _begin(self, open_door: Callable[[Door], Awaitable[T]]) -> T:
         await self._runner.setup()
         pipeline = self._pipeline
-        self._door = Door(self._front(), tls=self._tls, clock=pipeline.state.clock, closing=pipeline.closing)
+        self._door = Door(
+            self._front(),
+            tls=self._tls,
+            clock=pipeline.state.clock,
+            closing=pipeline.closing,
+            neighbours=self._neighbours,
+        )
         pipeline.shut = self._door.shut
         try:
             return await open_door(self._door)

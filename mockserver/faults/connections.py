@@ -61,10 +61,7 @@ def close() -> Effect:
 
 @register("connection", replaces=True)
 def refuse(*, seconds: Seconds = 1.0) -> Effect:
-    """The connection is reset, and for `seconds` every new one is refused: nobody listens on the port.
-
-    Of several worker processes only this connection is: the port stays open.
-    """
+    """The connection is reset, and for `seconds` every new one is refused: nobody listens on the port."""
 
     def effect(_moment: Moment) -> Answer:
         return Answer(status=0, headless=True, ending="rst", shut_s=seconds)

@@ -45,15 +45,15 @@ class Hub:
 
     async def start(self, host: str, port: int) -> int:
         """Begin to serve, and return the port; OSError if it is taken."""
-        listener = socket.create_server((host, port), backlog=1024, family=_family(host))
-        listener.setblocking(False)  # noqa: FBT003 - the name of the method says it
+        self._door = _SharedDoor(host, self._tell_others)
+        listener = self._door.listener(port)
         await self._answer_admin()
         self._post_up()
         lines = multiprocessing.connection.Listener(self._path("hub"), family="AF_UNIX", authkey=self._key)
         for number in range(1, self._count + 1):
             self._hire(number, listener)
         await asyncio.to_thread(self._connect, lines)
-        bound = int(listener.getsockname()[1])
+        bound = self._door.bound = int(listener.getsockname()[1])
         listener.close()
         return bound
 
@@ -84,6 +84,7 @@ class Hub:
             "store": self._state.store,
             "plays": self._state.plays,
             "journal": self._state.journal,
+            "door": self._door,
         }
         for _ in range(2 * self._count):
             connection = lines.accept()
@@ -124,8 +125,14 @@ class Hub:
 
     def _tell(self, subject: str, method: str, *args: Any) -> dict[int, Any]:
         """What each worker answers, by its number; one that is on its way out has handed in what it saw."""
+        return self._tell_others(0, subject, method, *args)
+
+    def _tell_others(self, asker: int, subject: str, method: str, *args: Any) -> dict[int, Any]:
+        """What each worker but one answers: the one that waits for an answer itself."""
         answers: dict[int, Any] = {}
         for number, line in self._orders.items():
+            if number == asker:
+                continue
             with suppress(EOFError, OSError):
                 answers[number] = line.ask(subject, method, *args)
         return answers
@@ -190,6 +197,37 @@ class _SharedJournal(Journal):
     def clear(self) -> None:
         self._told()
         super().clear()
+
+
+class _SharedDoor:
+    """The port that all workers listen to, which one of them may shut and open for all."""
+
+    def __init__(self, host: str, tell_others: Callable[..., object]) -> None:
+        self._host, self._tell_others = host, tell_others
+        self._turns = threading.Lock()
+        self._is_shut = False
+        self.bound = 0
+
+    def listener(self, port: int) -> socket.socket:
+        """A socket that listens there; OSError if the port is taken."""
+        listener = socket.create_server((self._host, port), backlog=1024, family=_family(self._host))
+        listener.setblocking(False)  # noqa: FBT003 - the name of the method says it
+        return listener
+
+    def shut(self, *, by: int) -> bool:
+        """Let all but the worker `by`, whose loop waits for this, leave the port; False if it is shut already."""
+        with self._turns:
+            if self._is_shut:
+                return False
+            self._is_shut = True
+        self._tell_others(by, "door", "leave")
+        return True
+
+    def open(self) -> None:
+        """Let all listen again."""
+        with self.listener(self.bound) as listener:
+            self._tell_others(0, "door", "come_back", listener)
+        self._is_shut = False
 
 
 class _SharedScript:

@@ -47,16 +47,17 @@ class Post:
 def work(post: Post, listener: socket.socket, board: Sequence[int]) -> None:
     """Serve until a signal arrives: the whole life of a worker process."""
     faults.kinds()  # steps come over the line by the names of their faults
-    line, state = _joined(post, board)
+    doorkeeper = _Doorkeeper()
+    line, state = _joined(post, board, doorkeeper)
     try:
-        run(_serve(post, state, listener))
+        run(_serve(post, state, listener, doorkeeper, _Neighbours(line, post.number)))
     finally:
         with suppress(EOFError, OSError):  # where the hub is gone, nobody asks any more
             line.ask("journal", "absorb", state.journal.drain(), worker=str(post.number))
         line.close()
 
 
-def _joined(post: Post, board: Sequence[int]) -> tuple[Line, State]:
+def _joined(post: Post, board: Sequence[int], doorkeeper: "_Doorkeeper") -> tuple[Line, State]:
     """The line on which this worker asks, and its state, which is the hub's where that is shared."""
     state = State(post.settings, worker=post.number)
     line = _call(post, "asks")
@@ -66,7 +67,7 @@ def _joined(post: Post, board: Sequence[int]) -> tuple[Line, State]:
     state.plays = cast("Plays", Remote(line, "plays"))
     told = Client(post.hub, family="AF_UNIX", authkey=post.key)
     told.send(post.number)
-    office = {"journal": state.journal, "clock": _Follower(state.clock)}
+    office = {"journal": state.journal, "clock": _Follower(state.clock), "door": doorkeeper}
     in_background(told, office, name="mockserver-orders", hung_up=_leave)
     return line, state
 
@@ -82,15 +83,24 @@ def _call(post: Post, purpose: str) -> Line:
     return Line(connection)
 
 
-async def _serve(post: Post, state: State, listener: socket.socket) -> None:
+async def _serve(
+    post: Post, state: State, listener: socket.socket, doorkeeper: "_Doorkeeper", neighbours: "_Neighbours"
+) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # the hub hears it too, and says what is to be done
     async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(post.admin)) as session:
         forwarder = Forwarder(session)
-        site = Site(pipeline_of(state), admin=forwarder.routes(), tls=context_of(post.tls_files), grace_s=post.grace_s)
+        site = Site(
+            pipeline_of(state),
+            admin=forwarder.routes(),
+            tls=context_of(post.tls_files),
+            grace_s=post.grace_s,
+            neighbours=neighbours,
+        )
         await site.share(listener)
+        doorkeeper.take_up(site)
         await stopped.wait()
         await site.stop()
 
@@ -185,3 +195,37 @@ class _Follower:
             self._clock.advance(at - self._clock.now())
         else:
             self._clock.stop(at)
+
+
+class _Doorkeeper:
+    """Leaves the port and comes back to it, as the hub says; the hub is answered by a thread beside the site's loop."""
+
+    def take_up(self, site: Site) -> None:
+        """Keep the door of this site, which the running loop serves."""
+        self._site, self._loop = site, asyncio.get_running_loop()
+
+    def leave(self) -> None:
+        """Listen no more, from the return of this on."""
+        asyncio.run_coroutine_threadsafe(self._left(), self._loop).result()
+
+    async def _left(self) -> None:
+        self._site.leave()
+        await asyncio.sleep(0)  # uvloop closes a socket in the turn after
+
+    def come_back(self, listener: socket.socket) -> None:
+        """Listen to a port that was left."""
+        asyncio.run_coroutine_threadsafe(self._site.come_back(listener), self._loop)
+
+
+class _Neighbours:
+    """The other workers at the port, as this one's door knows them."""
+
+    def __init__(self, line: Line, number: int) -> None:
+        self._line, self._number = line, number
+
+    def shut(self) -> bool:
+        is_shut: bool = self._line.ask("door", "shut", by=self._number)
+        return is_shut
+
+    def open(self) -> None:
+        self._line.ask("door", "open")

@@ -126,6 +126,33 @@ def test_the_virtual_clock_wakes_answers_in_every_worker(url: str) -> None:
     assert {answer.status_code for answer in answers} == {200}
 
 
+def test_a_refusal_shuts_the_port_of_all_workers(url: str) -> None:
+    httpx.post(f"{url}/__admin/clock", json={"virtual": True}).raise_for_status()
+    steps = [{"fault": "refuse", "seconds": 3600}]
+    with httpx.Client(base_url=url) as admin:  # over a connection that is open before the port is shut
+        admin.post("/__admin/script", json={"steps": steps}).raise_for_status()
+        with pytest.raises(httpx.TransportError):
+            ask_many(url, 1)
+        for _ in range(6):
+            with pytest.raises(httpx.ConnectError):
+                ask_many(url, 1)
+        admin.post("/__admin/clock", json={"advance_s": 3600}).raise_for_status()
+        until_open(url)
+    assert {answer.status_code for answer in ask_many(url, 12)} == {200}
+
+
+def until_open(url: str) -> None:
+    """Return as soon as somebody listens again: the worker that shut the port is woken in its own time."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            httpx.get(f"{url}/__admin/health")
+        except httpx.ConnectError:
+            assert time.monotonic() < deadline
+        else:
+            return
+
+
 def test_an_error_of_the_admin_api_comes_through(url: str) -> None:
     response = httpx.post(f"{url}/__admin/script", json={"steps": [{"fault": "rate_limitd"}]})
     assert response.status_code == 400
