@@ -1,12 +1,12 @@
 """A mould at work: from a request of the shape that it was cast for to the bytes of the answer."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
-from itertools import repeat, zip_longest
-from typing import Any, NamedTuple, cast
+from functools import lru_cache
+from itertools import zip_longest
+from typing import Any, NamedTuple
 
-from mockserver.answers import Frame, chunk_of
+from mockserver.answers import Frame
 from mockserver.calls import Call, digest_of_content
 from mockserver.dialects import Dialect
 from mockserver.generating import usage
@@ -18,11 +18,10 @@ from mockserver.quotas import granted
 from mockserver.state import State
 from mockserver.surfaces import Spent
 from mockserver.surfaces.choices import cut_text, said_by_user
+from mockserver.truth.spelt import Chunks
 from mockserver.wire import DONE, compact
 
 Values = dict[bytes, Any]
-_frame = cast("Callable[[tuple[bytes, float]], Frame]", partial(tuple.__new__, Frame))  # without a call in Python
-_END = chunk_of(b"")
 _MOST_BYTES = 4  # of a letter; no token is shorter than a byte
 _LEAST_CACHED = 1024  # tokens of a prompt from which on part of it may come from a cache, see `usage.cached_tokens`
 
@@ -51,10 +50,8 @@ class Body:
         """Whether it comes as events."""
         return bool(self.piece)
 
-    def filled(self, values: Values, pieces: Sequence[bytes], pads: Sequence[bytes]) -> tuple[Frame, ...]:
-        """The frames with these values, of a stream with these pieces of text and a pad for each frame, if any."""
-        if not self.piece:
-            return (Frame(self.before[0] % values),)
+    def filled(self, values: Values, pieces: Sequence[bytes], pads: Sequence[bytes]) -> Chunks:
+        """The stream with these values and pieces of text, and a pad for each frame, if any."""
         begin, end = len(self.before), len(self.before) + len(pieces)
         events = [
             *_events(self.before, values, pads[:begin]),
@@ -62,7 +59,7 @@ class Body:
             *_events(self.after, values, pads[end:]),
             DONE,
         ]
-        return tuple(map(_frame, zip(events, repeat(0.0))))
+        return Chunks(events)
 
     def _pieces(self, values: Values, texts: Sequence[bytes], pads: Sequence[bytes]) -> list[bytes]:
         """Without a pattern for each: there are many."""
@@ -80,11 +77,15 @@ def _events(patterns: Sequence[bytes], values: Values, pads: Sequence[bytes]) ->
 
 
 class Poured(NamedTuple):
-    """What a mould makes of one request."""
+    """What a mould makes of one request.
 
-    frames: tuple[Frame, ...]
-    spent: Spent
+    `content` is the body as it goes over the socket, of `size` bytes without what HTTP puts around its chunks.
+    """
+
+    frames: Sequence[Frame]
+    content: bytes
     size: int
+    spent: Spent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,8 +131,12 @@ class Mould:
             dice = self._dice("completion", digest)
             for gap, ask, arguments in self.body.draws:
                 values[gap.encode()] = ask(dice, *arguments).encode()
-        frames = self._frames(values, text, digest)
-        return Poured(frames, Spent(prompt=prompt, completion=tokens), sum([len(data) for data, _ in frames]))
+        spent = Spent(prompt=prompt, completion=tokens)
+        if self.body.streamed:
+            chunks = self._chunks(values, text, digest)
+            return Poured(chunks, chunks.raw, chunks.size, spent)
+        whole = self.body.before[0] % {**values, b"text": _spelt(text)}
+        return Poured((Frame(whole),), whole, len(whole), spent)
 
     def _text(self, messages: Sequence[Mapping[str, Any]], digest: str) -> tuple[str, int, bool]:
         whole = text_about(said_by_user(messages), self._dice("choice 0", digest))
@@ -139,10 +144,7 @@ class Mould:
             return whole, usage.text_length(whole, model=self.call.model), False
         return cut_text(whole, self.limit, self.call.model)
 
-    def _frames(self, values: Values, text: str, digest: str) -> tuple[Frame, ...]:
-        if not self.body.streamed:
-            values[b"text"] = _spelt(text)
-            return self.body.filled(values, (), ())
+    def _chunks(self, values: Values, text: str, digest: str) -> Chunks:
         pieces = [_spelt_again(piece) for piece in usage.texts(text, model=self.call.model)]
         count = len(self.body.before) + len(pieces) + len(self.body.after)
         pads = self.dialect.pads(self.call, count, self._dice("wire", digest))
@@ -159,14 +161,6 @@ class Mould:
         for gap, ask, arguments in self.head.draws:
             values[gap] = ask(dice, *arguments)
         return self.head.pattern % values
-
-    def rendered(self, head: str, poured: Poured) -> bytes:
-        """The answer as it goes over the socket."""
-        start = head.encode("utf-8", "surrogateescape")
-        if not self.body.streamed:
-            return start + poured.frames[0].data
-        chunks = [b"%x\r\n%b\r\n" % (len(data), data) for data, _ in poured.frames]
-        return start + b"".join(chunks) + _END
 
 
 def _spelt(text: str) -> bytes:

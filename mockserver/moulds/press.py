@@ -66,7 +66,7 @@ class Press:
         record.poured(mould.facts, poured.frames, spent=poured.spent, head=spelt, request_id=request_id)
         state.journal.keep(record)
         record.progress(len(poured.frames), poured.size)
-        return number, mould.rendered(spelt, poured)
+        return number, spelt.encode("utf-8", "surrogateescape") + poured.content
 
     def learn(self, head: Head, visit: Visit, answer: Answer, operation: Operation, place: Place) -> None:
         """Cast a mould beside an answer, where requests like this come again and it is a case for one."""

@@ -8,7 +8,7 @@ import hashlib
 import math
 import time
 from array import array
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from mockserver.forms import Form
 from mockserver.surfaces import Spent
 from mockserver.truth.hiding import HIDDEN, hidden, hidden_bytes, hidden_frames, hidden_text, hidden_texts
 from mockserver.truth.soundness import Oddity, Soundness, oddity, soundness
+from mockserver.truth.spelt import Chunks, Spelt
 from mockserver.wire import compact
 
 # the request headers that are kept
@@ -90,8 +91,8 @@ class Record:
     attempt: int = 1
     call: int = 0
     body: Raw = field(default=b"", repr=False)
-    planned: tuple[Frame, ...] = field(default=(), repr=False)
-    made: tuple[Frame, ...] = field(default=(), repr=False)
+    planned: Sequence[Frame] = field(default=(), repr=False)
+    made: Sequence[Frame] = field(default=(), repr=False)
     is_bare: bool = False  # its bodies have been dropped, or will be at its end
     is_grouped: bool = False
     is_touched: bool = False  # something was hidden in the request
@@ -137,7 +138,7 @@ class Record:
         if answer.misses:
             self.misses = (*self.misses, *answer.misses)
 
-    def _hidden(self, frames: tuple[Frame, ...], secrets: Collection[str]) -> tuple[Frame, ...]:
+    def _hidden(self, frames: Sequence[Frame], secrets: Collection[str]) -> Sequence[Frame]:
         if not frames or self._is_harmless:
             return frames
         if len(frames) == 1 and not self.streamed:
@@ -168,7 +169,7 @@ class Record:
     def poured(
         self,
         facts: Mapping[str, Any],
-        frames: tuple[Frame, ...],
+        frames: Sequence[Frame],
         *,
         spent: Spent,
         head: str,
@@ -274,6 +275,8 @@ class Record:
         if self.is_bare:
             return 0
         size = len(self.body)
+        if isinstance(self.planned, Chunks):
+            return size + self.planned.size
         for data, _ in self.planned:  # a loop, as a generator would cost twice as much
             size += len(data)
         return size
@@ -320,28 +323,6 @@ class Record:
         self.is_bare, self.digest = plain["is_bare"], plain["digest"]
 
 
-class Spelt(Mapping[str, str]):
-    """Headers as they were spelt, read when somebody asks; without those that HTTP itself needs."""
-
-    __slots__ = ("_head",)
-
-    def __init__(self, head: str) -> None:
-        self._head = head
-
-    def _read(self) -> dict[str, str]:
-        lines = self._head.split("\r\n")[1:-4]  # before them the status, after them date, length and the end
-        return dict(line.split(": ", 1) for line in lines)
-
-    def __getitem__(self, name: str) -> str:
-        return self._read()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._read())
-
-    def __len__(self) -> int:
-        return len(self._read())
-
-
 _SEEN: dict[tuple[str | None, ...], tuple[str, ...]] = {}  # headers that come again and again, kept once
 
 
@@ -367,14 +348,14 @@ def _ending(answer: Answer) -> str:
     return "headless" if answer.headless else "fin" if answer.full_length is not None else "whole"
 
 
-def _are_alike(made: tuple[Frame, ...], planned: tuple[Frame, ...]) -> bool:
+def _are_alike(made: Sequence[Frame], planned: Sequence[Frame]) -> bool:
     """Whether a plan says what was made, however late."""
     return made is planned or (
         len(made) == len(planned) and all(one.data is other.data for one, other in zip(made, planned, strict=True))
     )
 
 
-def _joined(frames: tuple[Frame, ...]) -> Raw | None:
+def _joined(frames: Sequence[Frame]) -> Raw | None:
     return b"".join(frame.data for frame in frames) if frames else None
 
 

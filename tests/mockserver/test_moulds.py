@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from typing_extensions import override
 
 from mockserver import fault, reply
+from mockserver.answers import chunk_of
 from mockserver.app import routes
 from mockserver.content_filter import ContentFilter
 from mockserver.front import Front, Hall
@@ -18,6 +19,7 @@ from mockserver.moulds.mould import Mould
 from mockserver.moulds.press import Press
 from mockserver.pipeline import Pipeline
 from mockserver.state import Settings, State
+from mockserver.truth.spelt import Chunks
 from tests.mockserver.asking import CHAT
 from tests.mockserver.conftest import KEY
 from tests.mockserver.test_front import Wire, request
@@ -184,6 +186,14 @@ def test_heads_that_never_come_again_are_forgotten() -> None:
     for number in range(1_100):
         front.data_received(request(CHAT, {"model": 7}, f"traceparent: {number}"))
     assert len(served.hall.heads) <= 512
+
+
+def test_the_frames_of_a_chunked_body_can_be_read_again() -> None:
+    frames = [b"data: one\r\n\n", b"5\r\n", b"x" * 5_000]
+    chunks = Chunks(frames)
+    assert [frame.data for frame in chunks] == frames
+    assert (len(chunks), chunks.size, chunks[1].data, len(chunks[:2])) == (3, 5_015, b"5\r\n", 2)
+    assert chunks.raw == b"".join(map(chunk_of, [*frames, b""]))
 
 
 def test_created_is_the_time_of_the_answer_not_of_the_mould() -> None:
