@@ -5,8 +5,10 @@ detected): https://learn.microsoft.com/azure/ai-services/openai/concepts/content
 replies recorded from *.openai.azure.com. Which words a real filter finds is its own business; here they are chosen.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple, get_args
 
 Category = Literal[
@@ -20,6 +22,8 @@ SEVERITIES: tuple[str, ...] = get_args(Severity)
 _HARMS = ("hate", "self_harm", "sexual", "violence")
 _MATERIAL = ("protected_material_code", "protected_material_text")
 _FILTERED = ("medium", "high")
+# letters that belong to the word beside them; those of Thai, Lao, Chinese, Japanese and Korean stand without blanks
+_LETTER = "[^\\W\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
 
 # fields of a request that hold no words of its own
 _WORDLESS = frozenset({"role", "type", "id", "tool_call_id", "url", "file_id", "file_data", "data", "name"})
@@ -66,7 +70,9 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class ContentFilter:
-    """Finds chosen `words`, whatever their case and wherever they stand, each with its category and severity.
+    """Finds chosen `words`, whatever their case and whatever field they stand in, each with its category and severity.
+
+    Whole words: "ant" is not found in "elephant".
 
     ValueError for an empty word, and for a category or severity that there is none of.
     """
@@ -82,20 +88,20 @@ class ContentFilter:
             if severity not in SEVERITIES:
                 raise ValueError(f"{severity!r} of {word!r} is no severity; there are {', '.join(SEVERITIES)}")
 
-    def of(self, text: str) -> Verdict:
-        """What is found in a text."""
+    def of(self, text: str, *, until: int | None = None) -> Verdict:
+        """What is found in a text, or in so many letters of it."""
         if not self.words:
             return _NOTHING
-        lowered = text.casefold()
+        end = len(text) if until is None else until
         found: dict[str, str] = {}
         hits = []
         for word, (category, severity) in self.words.items():
-            start = lowered.find(word.casefold())
-            if start < 0:
+            place = _pattern(word).search(text)
+            if place is None or place.end() > end:
                 continue
             found[category] = max(severity, found.get(category, "safe"), key=SEVERITIES.index)
             if _is_filtered(category, severity):
-                hits.append(Hit(category, severity, start))
+                hits.append(Hit(category, severity, place.start()))
         return Verdict(found, min(hits, key=lambda hit: hit.start, default=None))
 
     def of_prompt(self, body: Mapping[str, Any]) -> Verdict:
@@ -108,6 +114,14 @@ class ContentFilter:
 
 _NOTHING = Verdict()
 NO_FILTER = ContentFilter()
+
+
+@lru_cache(maxsize=256)
+def _pattern(word: str) -> re.Pattern[str]:
+    """The word where no letter goes before or follows that would make it another."""
+    before = f"(?<!{_LETTER})" if re.match(_LETTER, word) else ""
+    after = f"(?!{_LETTER})" if re.match(_LETTER, word[-1]) else ""
+    return re.compile(f"{before}{re.escape(word)}{after}", re.IGNORECASE)
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -81,7 +81,7 @@ class _Followed:
         piece = _piece(choice)
         start, self.at = self.at, self.at + len(piece)
         if hit is None or self.at <= hit.start:
-            verdict = self.content_filter.of(self.whole[: self.at])
+            verdict = self.content_filter.of(self.whole, until=self.at)
             if hit is None or choice["finish_reason"] is None:
                 return choice, verdict
         verdict = self.content_filter.of(self.whole)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -114,7 +115,23 @@ def test_streamed_or_whole_the_same_is_filtered(before: str, after: str, word: s
         choice, chunks = whole(dialect, text)["choices"][0], streamed(dialect, text)
         assert text_of(chunks) == choice["message"]["content"]
         assert chunks[-1]["choices"][0]["finish_reason"] == choice["finish_reason"]
-        assert ("gore" in text) == (choice["finish_reason"] == "content_filter")
+        assert bool(re.search(r"\bgore\b", text)) == (choice["finish_reason"] == "content_filter")
+
+
+@pytest.mark.parametrize("text", ["gored", "agore", "GORES", "gore2", "ångore"])
+def test_a_word_within_another_is_not_meant(text: str) -> None:
+    assert FILTER.of(text).hit is None
+
+
+@pytest.mark.parametrize("text", ["Gore!", "a_b: gore, then", "gored, then gore", "血gore血", "Straße (gore)"])
+def test_a_whole_word_is_found_where_it_stands(text: str) -> None:
+    hit = FILTER.of(text).hit
+    assert hit is not None
+    assert text[hit.start :].lower().startswith("gore")
+
+
+def test_a_language_without_blanks_has_its_words_found_within_others() -> None:
+    assert ContentFilter({"炸弹": ("violence", "high")}).of("造一个炸弹吧").hit is not None
 
 
 def test_words_are_found_wherever_a_request_says_them() -> None:
