@@ -23,7 +23,8 @@ from mockserver.surfaces import Operation, Performed, Place, Result, Scripted, S
 from mockserver.transmission import BodyTooLarge
 from mockserver.wire import compact, parse_json, readable
 
-_API_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
+# dates since the first one, 2022-03-01-preview
+_API_VERSION = re.compile(r"20(2[2-9]|[3-9]\d)-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])(-preview)?")
 _SEPARATORS = re.compile(r"[\s;=,]+")
 _CREDENTIALS = frozenset({"authorization", "api-key", "cookie", "proxy-authorization", "ocp-apim-subscription-key"})
 _NAMELESS = Model(name="", family="", kind="chat", snapshot="")

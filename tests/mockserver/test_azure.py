@@ -46,7 +46,10 @@ def test_with_deployments_only_those_exist(serve: Serve) -> None:
     assert (unknown.status_code, unknown.json()["error"]["code"]) == (400, "unknown_model")
 
 
-@pytest.mark.parametrize("query", ["", "?api-version=", "?api-version=latest", "?api-version=2024"])
+@pytest.mark.parametrize(
+    "query",
+    ["", *(f"?api-version={each}" for each in ("", "latest", "2024", "1999-01-01", "2024-13-01", "2024-10-21-beta"))],
+)
 def test_without_a_sound_api_version_nothing_is_found(http: httpx.Client, query: str) -> None:
     response = http.post(f"/openai/deployments/chat/chat/completions{query}", json=chat())
     assert response.status_code == 404
