@@ -41,11 +41,12 @@ class Logprobs:
         return {**ranked[0], "top_logprobs": ranked[: self.count]}
 
     def _odds(self) -> Sequence[float]:
-        """Log probabilities from the likeliest on, together less than certain."""
+        """Log probabilities from the likeliest on, together less than certain; asking for more changes none."""
         probability = 1 - 0.7 * max(self.dice.random(), 0.001) ** 3
+        share = self.dice.uniform(0.4, 0.8)
         rest, odds = 1 - probability, [math.log(probability)]
         while len(odds) < max(self.count, 1):
-            probability = min(probability, rest * self.dice.uniform(0.4, 0.8))
+            probability = min(probability, rest * share)
             rest -= probability
             odds.append(math.log(probability))
         return odds

@@ -86,6 +86,11 @@ def test_the_same_request_gets_the_same_ones(http: httpx.Client) -> None:
     assert choice_of(http, top_logprobs=4) == choice_of(http, top_logprobs=4)
 
 
+def test_asking_for_more_alternatives_changes_none() -> None:
+    few, many = (Logprobs(count, Dice(7)).of([b"Hello", b" there"])["content"] for count in (2, 5))
+    assert few == [{**entry, "top_logprobs": entry["top_logprobs"][:2]} for entry in many]
+
+
 @pytest.mark.parametrize(
     ("parameters", "message", "code"),
     [
