@@ -4,6 +4,7 @@ import difflib
 import re
 import threading
 import tomllib
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ _O_SERIES = re.compile(r"o\d+\b")
 _SINCE_GPT_5 = re.compile(r"gpt-([5-9]|\d\d)\b")
 _REMEMBERED = 4096  # names whose spec is kept; a server sees as many as its clients make up
 _LONGEST = 200  # letters of a name that is kept
+_TUNED = "ft:"
 
 
 class _Registry:
@@ -47,6 +49,13 @@ class _Registry:
         return relative if relative is not None and _VERSION.fullmatch(name, len(relative)) else None
 
     def _search(self, model: str) -> ModelSpec:
+        if not model.startswith(_TUNED):
+            return self._named(model)
+        own = self.specs.get(model.lower())
+        base = self._named(model)
+        return own or replace(base, price=None, sources=replace(base.sources, price=None))
+
+    def _named(self, model: str) -> ModelSpec:
         name = base_name(model)
         relative = self._relative(name)
         if relative is None:
@@ -75,6 +84,7 @@ _lock = threading.Lock()
 def spec_for(model: str) -> ModelSpec:
     """What is known of `model`, by its name, a dated version of it, or the base of an `ft:` model; never fails.
 
+    A fine-tuned model costs more than its base: its price is not known, unless `register` was told.
     A variant of a known model (`gpt-4o-realtime`) takes its encoding and family, but none of its limits; any other
     name is taken for a new model: o200k_base, and reasoning where it looks like one. Both have `known=False`.
     """
@@ -89,7 +99,7 @@ def registry() -> dict[str, ModelSpec]:
 
 def base_name(model: str) -> str:
     """The registry's spelling of a model name, without `ft:` and a fine-tuned model's owner, or Azure's `gpt-35-`."""
-    return model.removeprefix("ft:").partition(":")[0].lower().replace("gpt-35-", "gpt-3.5-", 1)
+    return model.removeprefix(_TUNED).partition(":")[0].lower().replace("gpt-35-", "gpt-3.5-", 1)
 
 
 def register(
@@ -169,8 +179,8 @@ def _written(
     name: str, facts: dict[str, Any], current: _Registry, rows: dict[str, dict[str, Any]], origin: str
 ) -> dict[str, Any]:
     """The row of a model that the application adds or corrects."""
-    like = facts.get("like") or (name if name in rows else None)
-    relative = base_name(like) if like else None
+    like = facts.get("like") or (name if name in rows or _tuned_of(name, current) else None)
+    relative = like if like is None or like in rows else base_name(like)
     if relative is not None and relative not in rows:
         relative = current.dated(relative)
         if relative is None:
@@ -178,10 +188,17 @@ def _written(
             raise ConfigError(f"{origin}: the model {name!r} is like {like!r}, which is not known{_question(near)}")
     base = rows[relative] if relative is not None else _row(_guess(name))
     if relative not in (None, name):
-        base = {key: value for key, value in base.items() if key not in ABOUT["retires"]}
+        left = ABOUT["retires"] if "like" in facts else ABOUT["retires"] | ABOUT["price"]
+        base = {key: value for key, value in base.items() if key not in left}
     own = {key: value for key, value in facts.items() if key != "like"}
     said = {about: Source(url=origin) for about, keys in ABOUT.items() if keys & own.keys()}
     return base | own | {"sources": base.get("sources", {}) | said}
+
+
+def _tuned_of(name: str, current: _Registry) -> bool:
+    """Whether it is a fine-tuned model of one that is known."""
+    base = base_name(name)
+    return name.startswith(_TUNED) and (base in current.specs or current.dated(base) is not None)
 
 
 def _in_order(table: dict[str, dict[str, Any]], origin: str) -> list[str]:
@@ -214,7 +231,7 @@ def _key(name: object, origin: str) -> str:
     """The registry's spelling of a name; raises ConfigError for what is none."""
     if not isinstance(name, str) or not name.strip() or name != name.strip():
         raise ConfigError(f"{origin}: {name!r} is no name of a model: give a text without blanks around it")
-    return base_name(name)
+    return name.lower() if name.startswith(_TUNED) else base_name(name)
 
 
 def _read() -> _Registry:

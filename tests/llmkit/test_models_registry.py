@@ -69,6 +69,24 @@ def test_a_registered_model_is_found_in_every_spelling() -> None:
     assert spec_for("house").retires is None  # the day of another model says nothing of this one
 
 
+def test_a_fine_tuned_model_has_the_limits_of_its_base_and_the_price_that_it_is_given() -> None:
+    """It costs more than its base; no price is guessed."""
+    name = "ft:gpt-4o-mini-2024-07-18:acme::7p4lURel"
+    assert (spec_for(name).max_output, spec_for(name).price, spec_for(name).sources.price) == (16_384, None, None)
+    models.register(name, price=[0.3, 0.15, 1.2])
+    models.register(name, replace=True, max_output=1_000)
+    found = spec_for(name)
+    assert found.price is not None
+    assert (found.name, found.context_window, found.max_output, found.price.input) == (
+        name.lower(),
+        128_000,
+        1_000,
+        0.3,
+    )
+    assert spec_for("ft:gpt-4o-mini:acme::other").price is None
+    assert spec_for("gpt-4o-mini").max_output == 16_384
+
+
 def test_what_was_looked_up_before_is_forgotten() -> None:
     assert not spec_for("house").known
     models.register("house", like="gpt-4o")
