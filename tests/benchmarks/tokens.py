@@ -1,7 +1,8 @@
 """What counting costs beside tiktoken alone: `python -m tests.benchmarks.tokens [--check]`.
 
 Ours is count_tokens of one message, or of a conversation, as nobody has counted it before; theirs is tiktoken's
-`encode_ordinary` of the same contents. Both are CPU times of this process, the best of many rounds in turn. Row 2.T5.
+`encode_ordinary` of the same contents, and for short chats, which are prose of our own pages, `encode`, as most people
+call it. Both are CPU times of this process, the best of many rounds in turn. Row 2.T5.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from llmkit import count_text, count_tokens, vocabulary
@@ -21,6 +23,7 @@ LEAST_RATIO = 0.9  # of tiktoken's speed, on plain text
 MOST_S = 1.0  # for a million letters that are hard to tokenize
 ROUNDS = 9
 MODEL = "gpt-4o"
+PAGES = Path(__file__).parents[2] / "docs"
 SENTENCE = "the quick brown fox jumps over lazy dogs while counting every token twice in a row of forty"
 TOOL = {
     "name": "get_weather",
@@ -70,7 +73,7 @@ def lines() -> Iterator[Line]:
     for words in (150, 1_500, 15_000, 150_000):
         texts = [text(words, seed) for seed in range(max(2, 6_000 // words) * (ROUNDS + 1))]
         ours, theirs = in_turn(texts, lambda one: count_tokens(one, model=MODEL), tokenizer.encode_ordinary)
-        yield Line(f"{words:,} words", ours, theirs, least_ratio=LEAST_RATIO if words > 150 else None)
+        yield Line(f"{words:,} words", ours, theirs, least_ratio=LEAST_RATIO)
     talks = [[{"role": "user", "content": text(150, 10_000 + 99 * seed + n)} for n in range(20)] for seed in range(50)]
     ours, theirs = in_turn(
         talks,
@@ -78,6 +81,14 @@ def lines() -> Iterator[Line]:
         lambda talk: [tokenizer.encode_ordinary(message["content"]) for message in talk],
     )
     yield Line("20 messages of 150 words, all new", ours, theirs)
+    for messages, words in ((1, 150), (1, 50), (1, 20), (3, 20)):
+        ours, theirs = in_turn(
+            prose(messages, words),
+            lambda talk: count_tokens(talk, model=MODEL),
+            lambda talk: [tokenizer.encode(message["content"]) for message in talk],
+        )
+        least = LEAST_RATIO if words > 20 else None
+        yield Line(f"prose, {messages} of {words} words, all new", ours, theirs, least_ratio=least)
     yield Line("the same again", timed(lambda: count_tokens(talks[-1], model=MODEL), 200))
     told = [{"role": "system", "content": "You are a helpful assistant."}, {"role": "user", "content": text(150, 1)}]
     yield Line("2 messages again", timed(lambda: count_tokens(told, model=MODEL), 500))
@@ -90,6 +101,17 @@ def lines() -> Iterator[Line]:
 def text(words: int, seed: int) -> str:
     """Words in an order that nobody has seen before."""
     return " ".join(random.Random(seed).choices(SENTENCE.split(), k=words))
+
+
+def prose(messages: int, words: int) -> list[list[dict[str, str]]]:
+    """Conversations cut out of the documentation, none of them twice."""
+    said = [word for page in sorted(PAGES.rglob("*.md")) for word in page.read_text().split() if "<|" not in word]
+    size = messages * words
+    starts = range(words, len(said) - size, size)  # what is cut otherwise, no other line has counted
+    return [
+        [{"role": "user", "content": " ".join(said[at : at + words])} for at in range(start, start + size, words)]
+        for start in starts
+    ]
 
 
 def in_turn(given: list[Any], ours: Callable[[Any], object], theirs: Callable[[Any], object]) -> tuple[float, float]:

@@ -58,6 +58,13 @@ def test_a_text_of_new_words_is_learnt_bit_by_bit() -> None:
     assert sizes == [8, 16, 19]
 
 
+def test_texts_whose_words_never_come_again_are_soon_tokenized_as_a_whole() -> None:
+    words = Words(vocabulary.encoding("o200k_base"))
+    texts = [" ".join(f"word{number}" for number in range(start, start + 20)) for start in range(0, 4_000, 20)]
+    assert [words.length(text) for text in texts] == [in_whole("o200k_base", text) for text in texts]
+    assert len(words) < 300
+
+
 def test_what_is_no_word_is_not_remembered() -> None:
     words = Words(vocabulary.encoding("o200k_base"))
     words.length(f"see {'x' * 41}")
