@@ -83,6 +83,7 @@ export class JournalView {
     const all = this.entries.length;
     this.count.textContent = this.visible.length === all ? counted(all) : `${counted(this.visible.length)} of ${counted(all)}`;
     this.root.classList.toggle("bare", !all);
+    if (this.invitation) this.invitation.textContent = all ? "Choose an exchange" : "Nothing has been asked yet";
     this.runway.style.height = `${this.visible.length * ROW}px`;
     if (this.follows) this.list.scrollTop = this.list.scrollHeight;
     this.draw();
@@ -198,9 +199,10 @@ export class JournalView {
 
   showEmpty() {
     const origin = location.origin;
+    this.invitation = el("h2", {}, "Nothing has been asked yet");
     replace(
       this.detail,
-      el("h2", {}, "Nothing has been asked yet"),
+      this.invitation,
       el("div", { class: "empty" },
         el("p", {}, "Point a client here, and every request appears in this list:"),
         el("pre", {}, `export OPENAI_BASE_URL=${origin}/v1\nexport OPENAI_API_KEY=any`),

@@ -168,8 +168,10 @@ def test_an_empty_page_tells_what_to_do_first(page: Page) -> None:
 
 def test_the_journal_fills_while_one_looks(page: Page, http: httpx.Client) -> None:
     page.open()
+    assert "Nothing has been asked" in page.text(".detail")
     say(http, "one")
     page.until(lambda: page.count(".entry") == 1)
+    assert "Choose an exchange" in page.text(".detail")
     page.server.script(fault.rate_limited())
     say(http, "two")
     page.until(lambda: "rate_limited" in page.text(".list"))
