@@ -49,7 +49,7 @@ class MockServer:
         *,
         port: int = 0,
         host: str = "127.0.0.1",
-        script: Sequence[Step] | str | Path = (),
+        script: Sequence[Step | dict[str, Any]] | str | Path = (),
         seed: int | None = None,
         deployments: Mapping[str, str] | None = None,
         api_keys: Iterable[str] = (),
@@ -143,8 +143,12 @@ class MockServer:
         """The script in one word, with its seed; `/__admin/script` and a later run take it."""
         return token_of(self._state.script)
 
-    def script(self, *steps: Step) -> None:
-        """Append steps; they are taken in order, one a request, and afterwards replies are generated again."""
+    def script(self, *steps: Step | dict[str, Any]) -> None:
+        """Append steps, which may be dicts as JSON has them.
+
+        They are taken in order, one a request, and afterwards replies are generated again. TypeError or ScriptError for
+        what is no step.
+        """
         self._state.script.extend(steps)
 
     @property

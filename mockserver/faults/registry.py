@@ -135,4 +135,5 @@ def _bound(make: Callable[..., Effect], args: tuple[Any, ...], kwargs: dict[str,
     try:
         return dict(signature.bind(*args, **kwargs).arguments)
     except TypeError as exc:
-        raise TypeError(f"{make.__name__}: {exc}; it takes {signature}") from exc
+        takes = ", ".join(f"{name}=…" for name in signature.parameters) or "nothing"
+        raise TypeError(f"{make.__name__}: {exc}; it takes {takes}") from exc

@@ -105,6 +105,11 @@ def from_data(data: Any, *, source: str, line_of: LineOf = lambda _path: None) -
     return Written(tuple(reader.step(item, ("steps", index)) for index, item in enumerate(steps)), seed)
 
 
+def step_from(data: dict[str, Any], *, source: str) -> Step:
+    """The one step in `{"fault": …}`; ScriptError, which calls it `source`, if it is none."""
+    return _Reader(source, lambda _path: None).step(data, ())
+
+
 @dataclass(frozen=True, slots=True)
 class _Reader:
     """Reads steps from parsed data, and says where something is wrong."""

@@ -10,7 +10,7 @@ from typing import Any
 from mockserver.calls import Call
 from mockserver.generating.dice import Dice
 from mockserver.scripting.matching import Situation
-from mockserver.scripting.reading import Written
+from mockserver.scripting.reading import Written, step_from
 from mockserver.scripting.steps import Step
 from mockserver.scripting.watching import ScriptFile
 
@@ -60,7 +60,7 @@ class Script:
         """Whether a request may find something in it."""
         return bool(self._waiting) or self._file is not None
 
-    def start(self, source: Iterable[Step] | str | Path, *, seed: int) -> None:
+    def start(self, source: Iterable[Step | dict[str, Any]] | str | Path, *, seed: int) -> None:
         """Begin with these steps, or with those of a file that is followed; ScriptError if it is no script.
 
         `seed` is for a script that names none.
@@ -92,7 +92,7 @@ class Script:
     def _install(self, written: Written, now: float | None) -> None:
         self.replace(written.steps, seed=self._default_seed if written.seed is None else written.seed, now=now)
 
-    def replace(self, steps: Iterable[Step], *, seed: int = 0, now: float | None = None) -> None:
+    def replace(self, steps: Iterable[Step | dict[str, Any]], *, seed: int = 0, now: float | None = None) -> None:
         """These steps instead of all others, from their beginning, which is `now` or the first request."""
         checked = _checked(steps)
         with self._lock:
@@ -100,8 +100,8 @@ class Script:
             self._began_at = now
             self._append(checked)
 
-    def extend(self, steps: Iterable[Step]) -> None:
-        """Append steps."""
+    def extend(self, steps: Iterable[Step | dict[str, Any]]) -> None:
+        """Append steps; a dict is one as JSON has it."""
         checked = _checked(steps)
         with self._lock:
             self._append(checked)
@@ -185,9 +185,14 @@ def _rest(entry: _Entry) -> Step:
     return entry.step if entry.left is None else entry.step.given(times=entry.left)
 
 
-def _checked(steps: Iterable[Step]) -> list[Step]:
-    checked = list(steps)
-    for step in checked:
-        if not isinstance(step, Step):
-            raise TypeError(f"{step!r} is no step; make steps with reply(…) and fault.…(…)")
-    return checked
+def _checked(steps: Iterable[Step | dict[str, Any]]) -> list[Step]:
+    return [_step(each, index) for index, each in enumerate(steps)]
+
+
+def _step(given: Any, index: int) -> Step:
+    """A step, be it spelt as in a script's file; TypeError or ScriptError for what is none."""
+    if isinstance(given, dict):
+        return step_from(given, source=f"steps[{index}]")
+    if not isinstance(given, Step):
+        raise TypeError(f"{given!r} is no step; make steps with reply(…) and fault.…(…)")
+    return given

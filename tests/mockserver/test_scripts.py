@@ -103,6 +103,20 @@ def test_what_is_no_step_is_refused(mockserver: MockServer) -> None:
         mockserver.script("hello")  # type: ignore[arg-type]
 
 
+def test_python_takes_steps_as_json_has_them(mockserver: MockServer) -> None:
+    mockserver.script({"reply": "x", "fault": "cut", "at": "utf8", "times": 2}, fault.reset())
+    assert mockserver.script_left == [(reply("x") & fault.cut(at="utf8")).times(2), fault.reset()]
+    with pytest.raises(ScriptError, match=r"^steps\[0\], at: at is 'nowhere'; it takes"):
+        mockserver.script({"fault": "cut", "at": "nowhere"})
+
+
+def test_a_fault_says_by_name_what_it_takes() -> None:
+    with pytest.raises(
+        TypeError, match=r"^rate_limited: too many positional arguments; it takes retry_after_s=…, limit=…$"
+    ):
+        fault.rate_limited(5)
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
