@@ -14,15 +14,15 @@ from mockserver.generating.dice import Dice
 from mockserver.generating.prose import text_about
 from mockserver.http1 import date_now
 from mockserver.moulds.gaps import Draw
+from mockserver.moulds.wording import Said, as_one, in_pieces
 from mockserver.quotas import granted
 from mockserver.state import State
 from mockserver.surfaces import Spent
-from mockserver.surfaces.choices import cut_text, said_by_user
+from mockserver.surfaces.choices import said_by_user
 from mockserver.truth.spelt import Chunks
-from mockserver.wire import DONE, compact
+from mockserver.wire import DONE
 
 Values = dict[bytes, Any]
-_MOST_BYTES = 4  # of a letter; no token is shorter than a byte
 _LEAST_CACHED = 1024  # tokens of a prompt from which on part of it may come from a cache, see `usage.cached_tokens`
 
 
@@ -119,7 +119,7 @@ class Mould:
         if prompt > self.room or (self.may_be_cached and prompt >= _LEAST_CACHED):
             return None
         digest = digest_of_content({**self.said, "messages": messages})
-        text, tokens, is_cut = self._text(messages, digest)
+        pieces, tokens, is_cut = self._said(messages, digest)
         values: Values = {
             b"created": self.state.settings.created_at(now),
             b"finish": b"length" if is_cut else b"stop",
@@ -133,19 +133,16 @@ class Mould:
                 values[gap.encode()] = ask(dice, *arguments).encode()
         spent = Spent(prompt=prompt, completion=tokens)
         if self.body.streamed:
-            chunks = self._chunks(values, text, digest)
+            chunks = self._chunks(values, pieces, digest)
             return Poured(chunks, chunks.raw, chunks.size, spent)
-        whole = self.body.before[0] % {**values, b"text": _spelt(text)}
+        whole = self.body.before[0] % {**values, b"text": pieces[0]}
         return Poured((Frame(whole),), whole, len(whole), spent)
 
-    def _text(self, messages: Sequence[Mapping[str, Any]], digest: str) -> tuple[str, int, bool]:
-        whole = text_about(said_by_user(messages), self._dice("choice 0", digest))
-        if not self.body.streamed and _MOST_BYTES * len(whole) <= self.limit:  # neither cut nor taken apart
-            return whole, usage.text_length(whole, model=self.call.model), False
-        return cut_text(whole, self.limit, self.call.model)
+    def _said(self, messages: Sequence[Mapping[str, Any]], digest: str) -> Said:
+        text = text_about(said_by_user(messages), self._dice("choice 0", digest))
+        return (in_pieces if self.body.streamed else as_one)(text, limit=self.limit, model=self.call.model)
 
-    def _chunks(self, values: Values, text: str, digest: str) -> Chunks:
-        pieces = [_spelt_again(piece) for piece in usage.texts(text, model=self.call.model)]
+    def _chunks(self, values: Values, pieces: Sequence[bytes], digest: str) -> Chunks:
         count = len(self.body.before) + len(pieces) + len(self.body.after)
         pads = self.dialect.pads(self.call, count, self._dice("wire", digest))
         return self.body.filled(values, pieces, [pad.encode() for pad in pads])
@@ -161,14 +158,6 @@ class Mould:
         for gap, ask, arguments in self.head.draws:
             values[gap] = ask(dice, *arguments)
         return self.head.pattern % values
-
-
-def _spelt(text: str) -> bytes:
-    """A text within JSON, without its quotes."""
-    return compact(text)[1:-1]
-
-
-_spelt_again = lru_cache(maxsize=8192)(_spelt)  # tokens come again and again
 
 
 @lru_cache(maxsize=4096)

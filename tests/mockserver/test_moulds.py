@@ -15,11 +15,17 @@ from mockserver.answers import chunk_of
 from mockserver.app import routes
 from mockserver.content_filter import ContentFilter
 from mockserver.front import Front, Hall
+from mockserver.generating import usage
+from mockserver.generating.dice import Dice
+from mockserver.generating.prose import text_about
 from mockserver.moulds.mould import Mould
 from mockserver.moulds.press import Press
+from mockserver.moulds.wording import as_one, in_pieces
 from mockserver.pipeline import Pipeline
 from mockserver.state import Settings, State
+from mockserver.surfaces.choices import cut_text
 from mockserver.truth.spelt import Chunks
+from mockserver.wire import compact
 from tests.mockserver.asking import CHAT
 from tests.mockserver.conftest import KEY
 from tests.mockserver.test_front import Wire, request
@@ -103,6 +109,16 @@ def test_with_moulds_all_is_as_it_is_without(
     with_moulds, without = Served(), Served(moulds=False)
     assert with_moulds.ask(*bodies, path=path) == without.ask(*bodies, path=path)
     assert with_moulds.told == without.told
+
+
+@settings(max_examples=100, deadline=None)
+@given(prompt=st.text(max_size=60), limit=st.integers(1, 80), model=st.sampled_from(["gpt-4o", "gpt-3.5-turbo"]))
+def test_a_text_in_pieces_is_cut_and_parted_as_its_tokens_are(prompt: str, limit: int, model: str) -> None:
+    text = text_about(prompt, Dice(0, prompt))
+    cut, tokens, is_cut = cut_text(text, limit, model)
+    pieces = [compact(piece)[1:-1] for piece in usage.texts(cut, model=model)]
+    assert in_pieces(text, limit=limit, model=model) == (pieces, tokens, is_cut)
+    assert as_one(text, limit=limit, model=model) == ([compact(cut)[1:-1]], tokens, is_cut)
 
 
 @pytest.mark.parametrize("path", [CHAT, _AZURE])
