@@ -100,6 +100,8 @@ def _family(name: str) -> str | None:
         return name
     if name in _snapshots():
         return _snapshots()[name]
+    if name.endswith(("-chat", "chatgpt-4o")) and f"{name}-latest" in _models():
+        return f"{name}-latest"  # as Azure calls it
     fits = [family for family in _models() if name.startswith(family) and _VERSION.fullmatch(name, len(family))]
     return max(fits, key=len, default=None)
 

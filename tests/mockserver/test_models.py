@@ -4,6 +4,7 @@ import httpx
 import openai
 import pytest
 
+from llmkit.models import registry
 from mockserver import catalogue
 from tests.mockserver.conftest import Serve
 
@@ -58,6 +59,18 @@ def test_versions_and_other_spellings_are_known(name: str, snapshot: str) -> Non
 @pytest.mark.parametrize("name", ["gpt-99", "does-not-exist", "gpt-4o-nonsense", "gpt-5.2-proo", "gpt-3.5", "ft:", ""])
 def test_made_up_names_are_not(name: str) -> None:
     assert catalogue.find(name) is None
+
+
+def test_every_model_of_the_clients_registry_is_played() -> None:
+    assert [name for name in registry() if catalogue.find(name) is None] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "effort"), [("gpt-5-pro", "high"), ("gpt-5.1-codex", "medium"), ("gpt-6-sol", "medium")]
+)
+def test_a_model_thinks_as_hard_as_it_does_when_nobody_says(http: httpx.Client, name: str, effort: str) -> None:
+    answer = http.post("/v1/responses", json={"model": name, "input": "Hello"})
+    assert answer.json()["reasoning"]["effort"] == effort
 
 
 def test_every_alias_leads_to_a_version_that_is_known() -> None:

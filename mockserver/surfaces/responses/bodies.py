@@ -11,6 +11,7 @@ Body = dict[str, Any]
 
 _EFFORTS: tuple[tuple[str, str], ...] = (
     # family, effort where the request names none: as recorded
+    ("gpt-5.2-chat", "medium"),
     ("gpt-5.1", "none"),
     ("gpt-5.2", "none"),
     ("gpt-5.4", "none"),
@@ -23,7 +24,7 @@ def effort_of(reasoning: Any, model: Model) -> str | None:
         return None
     wanted = reasoning.get("effort") if isinstance(reasoning, Mapping) else None
     usual = next((effort for family, effort in _EFFORTS if model.family.startswith(family)), "medium")
-    return wanted if isinstance(wanted, str) else usual
+    return wanted if isinstance(wanted, str) else model.effort if model.only else usual
 
 
 def response(call: Call, setting: Setting, *, name: str) -> Body:
@@ -138,7 +139,7 @@ def _until(body: Body, key: str) -> list[str]:
 
 def _is_late(model: Model) -> bool:
     """Whether the model is one of those whose `top_p` was recorded as 0.98."""
-    return model.family.startswith("gpt-5.") and model.family != "gpt-5.1"
+    return model.family.startswith(("gpt-5.", "gpt-6")) and model.family != "gpt-5.1"
 
 
 def _reasoning(reasoning: Any, model: Model) -> Body:
