@@ -4,6 +4,7 @@ The rules are in `llmkit.policies`, their states in a store that calls, and proc
 """
 
 import asyncio
+import math
 import random
 from dataclasses import dataclass, field
 from functools import partial
@@ -104,6 +105,11 @@ class Gate:
         found = await self._update("limit", call.model, rule, within_s=call.remaining_s / 2)
         if isinstance(found, Full):
             budget_of = f"{found.by} = {getattr(limit, found.by)}"
+            if found.wait_s == math.inf:
+                raise RateLimited(
+                    f"Nothing was sent, for the request may take {call.tokens} tokens with its answer, and {budget_of} "
+                    "never leaves room for so many: shorten it, lower max_tokens, or raise tpm"
+                )
             raise RateLimited(
                 f"Nothing was sent, for {budget_of} leaves no room: the next is in {found.wait_s:.3g} s, and "
                 f"{call.remaining_s:.3g} s are left of the deadline",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 from llmkit.errors import ConfigError
+from llmkit.policies.fallback import fallback_of
 from llmkit.policies.retry import Limits
 
 MOST_REASKS = 9
@@ -34,6 +35,13 @@ class CallOptions:
     def __post_init__(self) -> None:
         if self.parse is not None and not callable(self.parse):
             raise ConfigError(f"parse = {self.parse!r}: it has to be a parser, such as llmkit.parsers.Json()")
+        if not isinstance(self.cache, bool | None):
+            raise ConfigError(
+                f"cache = {self.cache!r} is not valid for a call: it has to be True, which keeps sampled answers too, "
+                "or False. Where answers are kept, the client says: Client(cache=…)"
+            )
+        if self.fallback is not None:
+            fallback_of(self.fallback)  # which refuses what is none before the call needs it
         if self.reasks is not None and (type(self.reasks) is not int or not 0 <= self.reasks <= MOST_REASKS):
             raise ConfigError(f"reasks = {self.reasks!r} is not valid: it has to be a number from 0 to {MOST_REASKS}")
         given = {name: getattr(self, name) for name in _LIMITS}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from llmkit import AsyncClient
-from llmkit.errors import CircuitOpen, InvalidRequest, LLMError, RateLimited, ServerError
+from llmkit.errors import CircuitOpen, ConfigError, InvalidRequest, LLMError, RateLimited, ServerError
 from llmkit.policies.fallback import Fallback, Target
 from tests.llmkit.conftest import KEY, Caller, Open, RawServer
 
@@ -125,6 +125,20 @@ def test_a_request_over_the_limit_is_not_sent_where_the_deadline_comes_first(cal
         client.chat()
     assert 55 < (failure.value.retry_after_s or 0) <= 60
     assert len(raw.requests) == 2
+
+
+def test_a_request_that_never_fits_says_so(caller: Open, raw: RawServer) -> None:
+    with pytest.raises(RateLimited, match=r"may take \d+ tokens.* tpm = 5 never") as failure:
+        caller(raw.url, tpm=5).chat()
+    assert failure.value.retry_after_s is None
+
+
+@pytest.mark.parametrize("option", [{"cache": "answers.db"}, {"fallback": 5}])
+def test_an_option_that_is_none_is_told_before_anything_is_sent(
+    caller: Open, raw: RawServer, option: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigError, match=f"{next(iter(option))} = "):
+        caller(raw.url).chat(**option)
 
 
 @pytest.mark.parametrize(
