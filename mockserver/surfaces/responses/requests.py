@@ -50,7 +50,7 @@ _REQUIRED = {
     "item_reference": ("id",),
 }
 # known, and not served: the last recorded replies of api.openai.com
-_ABSENT = ("gpt-5-chat-latest",)
+_ABSENT = ("gpt-5-chat-latest", "gpt-5.1-chat-latest")
 _SEARCHES = ("web_search_preview", "web_search", "mcp", "file_search")  # that deep research needs one of
 _CONTEXTS = ("auto", "current_turn")  # that every model takes; gpt-5.6 was recorded with `all_turns`, too
 _LATEST = ("gpt-5.6", "gpt-6")
