@@ -120,7 +120,9 @@ class Forwarder:
         url = f"http://hub{request.raw_path}"
         headers = _end_to_end(request.headers)
         try:
-            async with self._session.request(request.method, url, data=request.content, headers=headers) as answer:
+            async with self._session.request(
+                request.method, url, data=request.content, headers=headers, allow_redirects=False
+            ) as answer:
                 body = await answer.read()
         except (aiohttp.ClientError, OSError) as exc:
             message = f"the process that answers /__admin cannot be reached: {exc}; is the server coming to its end?"

@@ -159,6 +159,12 @@ def test_an_error_of_the_admin_api_comes_through(url: str) -> None:
     assert "did you mean 'rate_limited'" in response.json()["error"]["message"]
 
 
+def test_the_page_is_found_behind_a_slash_too(url: str) -> None:
+    redirected = httpx.get(f"{url}/__admin/ui/")
+    assert redirected.is_redirect
+    assert httpx.get(f"{url}/__admin/ui/", follow_redirects=True).text.startswith("<!doctype html>")
+
+
 def test_an_admin_request_may_come_in_chunks(url: str) -> None:
     response = httpx.post(f"{url}/__admin/script", content=iter([b'{"steps": ', b"[]}"]))
     assert response.status_code == 200
