@@ -1,4 +1,4 @@
-"""Settings from files and variables that careless people wrote. Rows 1.I2, 6.I2."""
+"""Settings from files and variables that careless people wrote. Row 1.I2."""
 
 from __future__ import annotations
 

@@ -186,6 +186,7 @@ PICTURE = [{"type": "image_url", "image_url": {"url": "https://example.com/a.png
     ],
 )
 def test_a_message_that_is_not_in_form_is_told_with_its_place(message: dict[str, Any], field: str) -> None:
+    """Row 3.I3."""
     messages = [{"role": "user", "content": "Hi"}, message]
     assert complaints("gpt-4", messages=messages) == [f"messages[1].{field}"]
     assert complaints("a model of yours", messages=messages) == []

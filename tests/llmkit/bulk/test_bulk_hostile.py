@@ -1,4 +1,4 @@
-"""Full disks, wrong files, raising callbacks and interrupts: nothing that came is lost. Rows 2.I4, 6.I3."""
+"""Full disks, wrong files, raising callbacks and interrupts: nothing that came is lost."""
 
 from __future__ import annotations
 
