@@ -88,8 +88,9 @@ def notes_of_bills(case: Case) -> Iterator[Finding]:
     """Calls that cost more than one answer, as the first did not come through."""
     for call, paid in _paid_twice(case):
         if case.measure.forgive_cuts and not any(each.client_left and not each.fault for each in paid[:-1]):
-            message = f"generated and billed {len(paid)} times, as the answer did not come through"
-            yield finding("certain", message, paid, call)
+            has_left = any(each.client_left for each in paid[:-1])
+            why = "the client left before the answer was whole" if has_left else "the answer did not come through"
+            yield finding("certain", f"generated and billed {len(paid)} times, as {why}", paid, call)
 
 
 def _paid_twice(case: Case) -> Iterator[tuple[Attempts, Attempts]]:
