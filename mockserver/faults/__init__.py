@@ -6,8 +6,10 @@ maker of steps, known to Python, YAML and the admin API under its own name. That
 
 import importlib
 import pkgutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -61,3 +63,13 @@ def __getattr__(name: str) -> "Callable[..., Step]":
 
 def __dir__() -> list[str]:
     return ["kinds", "make", "maker", "names", *names()]
+
+
+class _Makers(ModuleType):
+    """A module that can be called: `fault("hang")` is `fault.hang()`, for a name out of JSON, YAML or a list."""
+
+    def __call__(self, name: str, /, **options: Any) -> "Step":
+        return make(name, **options)
+
+
+sys.modules[__name__].__class__ = _Makers

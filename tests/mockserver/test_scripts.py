@@ -98,6 +98,13 @@ def test_times_takes_a_number_or_forever(count: Any) -> None:
         reply("x").times(count)
 
 
+def test_a_fault_may_be_called_by_its_name() -> None:
+    # a type checker sees a module
+    assert fault("rate_limited", retry_after_s=2, times=3) == fault.rate_limited(retry_after_s=2, times=3)  # type: ignore[operator]
+    with pytest.raises(KeyError, match="did you mean 'hang'"):
+        fault("hng")  # type: ignore[operator]
+
+
 def test_what_is_no_step_is_refused(mockserver: MockServer) -> None:
     with pytest.raises(TypeError, match=r"'hello' is no step; make steps with reply\(…\)"):
         mockserver.script("hello")  # type: ignore[arg-type]
