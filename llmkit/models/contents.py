@@ -15,6 +15,7 @@ ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 MOST_TEXTS = 2_048
 """Texts of one request for embeddings."""
 
+_PLAIN = ("user", "assistant", "system", "developer")  # with a text they are in form
 _SAYS_NOTHING = ("assistant", "function")  # they may come without content: there are calls, or a result is empty
 
 
@@ -31,6 +32,8 @@ def wrong_contents(spec: ModelSpec, body: Mapping[str, Any], surface: Surface) -
 
 def _wrong_messages(spec: ModelSpec, messages: Iterable[object]) -> Iterator[Problem]:
     for index, message in enumerate(messages):
+        if type(message) is dict and message.get("role") in _PLAIN and type(message.get("content")) is str:
+            continue  # nearly always, and at a tenth of what the rest takes
         if isinstance(message, Mapping):
             for field, value, reason, advice in _wrong_fields(spec, message):
                 yield Problem(parameter=f"messages[{index}].{field}", value=value, reason=reason, advice=advice)
