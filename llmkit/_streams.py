@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
 from typing import Any, NoReturn, Protocol, Self, TypeVar
 
@@ -46,13 +46,7 @@ class Replay:
     """The events of a reply that is there already: from a cache, or a fallback's default."""
 
     def __init__(self, reply: Completion) -> None:
-        pieces = [StreamEvent(piece) for piece in replayed(reply.text)]
-        calls = [
-            {"index": index, "id": call.id, "function": {"name": call.name, "arguments": call.arguments}}
-            for index, call in enumerate(reply.tool_calls)
-        ]
-        pieces += [StreamEvent(tool_calls=(call,)) for call in calls]
-        self.events = deque([*pieces, StreamEvent(finish_reason=reply.finish_reason)])
+        self.events = deque(event for place, one in enumerate(reply.choices) for event in _told_again(one, place))
         self.reply: Completion | None = reply
         self.failure: LLMError | None = None
         self.over = True
@@ -63,6 +57,16 @@ class Replay:
 
     async def close(self) -> None:
         """Nothing is open."""
+
+
+def _told_again(reply: Completion, choice: int) -> Iterator[StreamEvent]:
+    """What a stream would have said of one choice."""
+    for piece in replayed(reply.text):
+        yield StreamEvent(piece, choice=choice)
+    for index, call in enumerate(reply.tool_calls):
+        fragment = {"index": index, "id": call.id, "function": {"name": call.name, "arguments": call.arguments}}
+        yield StreamEvent(tool_calls=(fragment,), choice=choice)
+    yield StreamEvent(finish_reason=reply.finish_reason, choice=choice)
 
 
 class AsyncStream:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,6 +113,16 @@ def test_a_stream_and_a_call_share_their_cached_answer(
     assert [answer.cached for answer in answers] == [False, True, True]
     assert "".join(event.text for event in seen) == "Hello"
     assert len(raw.requests) == 1
+
+
+def test_all_choices_of_a_cached_answer_are_streamed(caller: Open, raw: RawServer, tmp_path: Path) -> None:
+    said = [{"index": at, "message": {"content": text}, "finish_reason": "stop"} for at, text in enumerate(("A", "B"))]
+    raw.say(raw.http(json.dumps({"choices": said})))
+    client = caller(raw.url, cache=str(tmp_path / "answers.db"))
+    client.chat(temperature=0, n=2)
+    seen: list[StreamEvent] = []
+    assert client.stream(seen, temperature=0, n=2).cached
+    assert [(event.choice, event.text) for event in seen if event.text] == [(0, "A"), (1, "B")]
 
 
 def test_cached_tool_calls_are_streamed_too(caller: Open, raw: RawServer, tmp_path: Path) -> None:
