@@ -432,6 +432,15 @@ def test_a_compacted_conversation_is_billed_as_recorded(http: httpx.Client) -> N
     assert 235 <= after["usage"]["input_tokens"] - alone["usage"]["input_tokens"] <= 273
 
 
+def test_what_a_hosted_tool_may_fetch_is_billed_but_does_not_count_beforehand(
+    mockserver: MockServer, http: httpx.Client
+) -> None:
+    mockserver.quotas.set(tpm=5_000)
+    answer = http.post(RESPONSES, json=body(model="gpt-5", tools=[{"type": "web_search"}]))
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["usage"]["input_tokens"] > 5_000
+
+
 def test_output_is_billed_by_its_tokens(mockserver: MockServer, http: httpx.Client) -> None:
     # as recorded: "This is a test." cost 6 tokens on gpt-4o-mini, and 16 were asked for this call
     mockserver.script(

@@ -58,9 +58,13 @@ def create(call: Call, setting: Setting) -> Result:
 
 
 def estimate(call: Call, model: Model) -> int:
-    """The tokens of what comes in, and as many as the answer may have where the request says so."""
+    """The tokens of what comes in, and as many as the answer may have where the request says so.
+
+    What a hosted tool fetches is billed, but nobody knows it beforehand.
+    """
     limit = call.body.get("max_output_tokens")
-    counted = tokens.input_tokens(items_of(call.body.get("input")), asked=call.body, model=model)
+    asked = {**call.body, "tools": tokens.functions_of(call.body.get("tools"))}
+    counted = tokens.input_tokens(items_of(call.body.get("input")), asked=asked, model=model)
     return counted + (limit if isinstance(limit, int) else 0)
 
 

@@ -39,6 +39,12 @@ def input_tokens(items: Sequence[Item], *, asked: Mapping[str, Any], model: Mode
     return counted + compacted * _COMPACTED
 
 
+def functions_of(tools: Any) -> list[Any]:
+    """The functions among these tools."""
+    listed = tools if isinstance(tools, list) else []
+    return [tool for tool in listed if isinstance(tool, Mapping) and tool.get("type") == "function"]
+
+
 def text_tokens(text: str, *, model: Model) -> int:
     """The tokens of a text alone."""
     return usage.text_tokens(text, model=model.name)
