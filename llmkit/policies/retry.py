@@ -115,11 +115,12 @@ def backoff_s(attempt: int, *, limits: Limits) -> float:
 
 
 def retry_after_s(headers: Mapping[str, str], *, now: datetime) -> float | None:
-    """The wait that a reply's headers ask for: `retry-after-ms`, or `Retry-After` in seconds or as an HTTP date.
+    """The wait that a reply's headers ask for, in milliseconds, in seconds, or until an HTTP date.
 
-    None where they ask for none, or for nonsense; a date that has passed is 0. See RFC 9110, 10.2.3.
+    None where they ask for none, or for nonsense; a date that has passed is 0. See RFC 9110, 10.2.3; the headers in
+    milliseconds are those that azure-core reads too (azure/core/pipeline/policies/_utils.py).
     """
-    for name, unit in (("retry-after-ms", 1000), ("retry-after", 1)):
+    for name, unit in (("retry-after-ms", 1000), ("x-ms-retry-after-ms", 1000), ("retry-after", 1)):
         seconds = _number(headers.get(name))
         if seconds is not None:
             return seconds / unit

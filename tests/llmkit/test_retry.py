@@ -119,6 +119,7 @@ def test_a_retry_always_fits_into_attempts_and_deadline(
         ({"retry-after": "7"}, 7),
         ({"retry-after": "0.5"}, 0.5),
         ({"retry-after-ms": "50", "retry-after": "7"}, 0.05),
+        ({"x-ms-retry-after-ms": "50", "retry-after": "7"}, 0.05),
         ({"retry-after-ms": "soon", "retry-after": "7"}, 7),
         ({"retry-after": "soon"}, None),
         ({"retry-after": "-3"}, None),
