@@ -165,7 +165,7 @@ class Services:
         if payload is None:
             return None
         try:
-            reply = replace(errand.read(payload), cached=True, attempts=tuple(errand.call.attempts))
+            reply = errand.read(payload, cached=True, attempts=tuple(errand.call.attempts))
         except LLMError:
             return None  # an entry that is no answer is a miss
         errand.call.tell("cached", reply)
@@ -230,4 +230,4 @@ def _said(errand: Errand, text: str) -> Any:
             payload = {"status": "completed", "output": [{"type": "message", "role": "assistant", "content": [part]}]}
         case _:
             return None
-    return replace(errand.read(payload), attempts=tuple(errand.call.attempts))
+    return errand.read(payload, attempts=tuple(errand.call.attempts))

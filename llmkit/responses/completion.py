@@ -6,9 +6,10 @@ The shapes are those of https://platform.openai.com/docs/api-reference/chat/obje
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from llmkit.errors import Attempt, MalformedResponse, excerpt
+from llmkit.responses.origin import Origin
 from llmkit.responses.reading import expect, list_of, text_or_none
 from llmkit.responses.usage import Usage, usage
 
@@ -78,7 +79,7 @@ class Completion:
         return {"role": "assistant", "content": self.text}
 
 
-def completion(payload: Mapping[str, Any], *, request_id: str | None = None) -> Completion:
+def completion(payload: Mapping[str, Any], **origin: Unpack[Origin]) -> Completion:
     """The answer in a chat completion's JSON; raises MalformedResponse where it holds none."""
     choice = _first(payload, "choices")
     message = expect(choice.get("message"), dict, "choices[0].message")
@@ -95,12 +96,12 @@ def completion(payload: Mapping[str, Any], *, request_id: str | None = None) -> 
         usage=usage(payload.get("usage")),
         tool_calls=calls,
         refusal=refusal,
-        request_id=request_id,
         payload=payload,
+        **origin,
     )
 
 
-def text_completion(payload: Mapping[str, Any], *, request_id: str | None = None) -> Completion:
+def text_completion(payload: Mapping[str, Any], **origin: Unpack[Origin]) -> Completion:
     """The answer in the JSON of a completion of the older kind; raises MalformedResponse where it holds none."""
     choice = _first(payload, "choices")
     text = text_or_none(choice.get("text"), "choices[0].text")
@@ -111,8 +112,8 @@ def text_completion(payload: Mapping[str, Any], *, request_id: str | None = None
         finish_reason=text_or_none(choice.get("finish_reason"), "choices[0].finish_reason"),
         model=text_or_none(payload.get("model"), "model") or "",
         usage=usage(payload.get("usage")),
-        request_id=request_id,
         payload=payload,
+        **origin,
     )
 
 

@@ -7,9 +7,10 @@ import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from llmkit.errors import Attempt, MalformedResponse, excerpt
+from llmkit.responses.origin import Origin
 from llmkit.responses.reading import expect, list_of, text_or_none
 from llmkit.responses.usage import Usage, usage
 
@@ -32,7 +33,7 @@ class Embedding:
     payload: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
-def embedding(payload: Mapping[str, Any], *, texts: int, request_id: str | None = None) -> Embedding:
+def embedding(payload: Mapping[str, Any], *, texts: int, **origin: Unpack[Origin]) -> Embedding:
     """The vectors in an embeddings reply, one for each text and all of one length; raises MalformedResponse.
 
     Too many or too few will not be asked for again: the request was understood otherwise, and would be billed again.
@@ -46,8 +47,8 @@ def embedding(payload: Mapping[str, Any], *, texts: int, request_id: str | None 
         vectors=vectors,
         model=text_or_none(payload.get("model"), "model") or "",
         usage=usage(payload.get("usage")),
-        request_id=request_id,
         payload=payload,
+        **origin,
     )
 
 

@@ -1,10 +1,11 @@
 """A reply of the Responses API; its shape is https://platform.openai.com/docs/api-reference/responses/object."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Unpack
 
 from llmkit.errors import MalformedResponse, ServerError, excerpt
 from llmkit.responses.completion import Completion, ToolCall
+from llmkit.responses.origin import Origin
 from llmkit.responses.reading import expect, list_of, text_or_none
 from llmkit.responses.usage import usage
 
@@ -13,7 +14,7 @@ _WHOLE = ("completed", None)  # None is that of gateways which leave it out
 _CALLS = ("function_call", "custom_tool_call")
 
 
-def response(payload: Mapping[str, Any], *, request_id: str | None = None) -> Completion:
+def response(payload: Mapping[str, Any], **origin: Unpack[Origin]) -> Completion:
     """The answer in a response's JSON; its finish reason is in chat's words.
 
     Raises MalformedResponse where it holds none, and the error that a failed response tells.
@@ -32,8 +33,8 @@ def response(payload: Mapping[str, Any], *, request_id: str | None = None) -> Co
         usage=usage(payload.get("usage")),
         tool_calls=calls,
         refusal="".join(_said(items, "refusal", "refusal")) or None,
-        request_id=request_id,
         payload=payload,
+        **origin,
     )
 
 

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from llmkit.responses.reading import is_count
 
+_IN_CHAT = ("prompt_tokens", "completion_tokens")
+_IN_RESPONSES = ("input_tokens", "output_tokens")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
@@ -20,17 +23,16 @@ def usage(billed: object) -> Usage | None:
     """The billed tokens, None where the API did not tell them as numbers: an answer is worth more than its bill."""
     if not isinstance(billed, dict):
         return None
-    prompt, answer = ("input", "output") if "input_tokens" in billed else ("prompt", "completion")
-    names = (f"{prompt}_tokens", f"{answer}_tokens", "total_tokens")
-    if not all(is_count(billed.get(name) or 0) for name in names):
+    prompt, answer = _IN_RESPONSES if "input_tokens" in billed else _IN_CHAT
+    asked, answered, total = billed.get(prompt) or 0, billed.get(answer) or 0, billed.get("total_tokens") or 0
+    if not (is_count(asked) and is_count(answered) and is_count(total)):
         return None
-    asked, answered, total = (_count(billed, name) for name in names)
     return Usage(
         prompt_tokens=asked,
         completion_tokens=answered,
         total_tokens=total or asked + answered,
-        cached_tokens=_count(billed.get(f"{prompt}_tokens_details"), "cached_tokens"),
-        reasoning_tokens=_count(billed.get(f"{answer}_tokens_details"), "reasoning_tokens"),
+        cached_tokens=_count(billed.get(f"{prompt}_details"), "cached_tokens"),
+        reasoning_tokens=_count(billed.get(f"{answer}_details"), "reasoning_tokens"),
     )
 
 
