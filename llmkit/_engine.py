@@ -9,14 +9,14 @@ from llmkit._gate import Gate
 from llmkit._services import Errand, Services
 from llmkit._transport import Transport
 from llmkit.config import AzureSettings, OpenAISettings
-from llmkit.errors import ConfigError, InvalidRequest
+from llmkit.errors import ConfigError, ContextOverflow, InvalidRequest
 from llmkit.messages import Message
 from llmkit.models import Surface, fitting
 from llmkit.options import CallOptions, split
 from llmkit.policies.budget import RetryBudget
 from llmkit.policies.cache import CachePolicy, endpoint_identity
 from llmkit.policies.circuit_breaker import CircuitBreaker
-from llmkit.policies.fallback import Fallback, Target
+from llmkit.policies.fallback import Fallback, Target, fallback_of
 from llmkit.policies.rate_limit import RateLimit
 from llmkit.requests import (
     Request,
@@ -68,6 +68,8 @@ class Engine:
         observers: Iterable[Observer] = (),
         **more: Any,
     ) -> None:
+        if provider not in (OpenAISettings, AzureSettings):
+            raise ConfigError(f"provider = {provider!r} is none: for Azure call Client.azure(…), else leave it out")
         plan = fallback if _is_plan(fallback) else None
         store = cache if hasattr(cache, "get_now") else None
         named = {"api_key": api_key, "base_url": base_url} if provider is OpenAISettings else {"api_key": api_key}
@@ -151,8 +153,8 @@ class Engine:
         return check(request, self.settings.spec(request.model))
 
     def _errand(self, request: Request, options: CallOptions | None, read: Callable[..., Any]) -> Errand:
-        self.checked(request)
         options = self.options if options is None else options.over(self.options)
+        too_long = self._too_long(request, options)
         limit = self.services.gate.limit
         call = Call(
             options.limits,
@@ -161,7 +163,17 @@ class Engine:
             observers=self.services.observers,
             request=request,
         )
-        return Errand(request, options, call, read, self.checked)
+        return Errand(request, options, call, read, self.checked, too_long=too_long)
+
+    def _too_long(self, request: Request, options: CallOptions) -> ContextOverflow | None:
+        """Why the model does not take the request, if that is left to a model with a larger window; else raises."""
+        try:
+            self.checked(request)
+        except ContextOverflow as error:
+            if not fallback_of(options.fallback).larger:
+                raise
+            return error
+        return None
 
     def _with_defaults(self, model: str, surface: Surface, given: dict[str, Any]) -> dict[str, Any]:
         """The parameters of the call, and those of the client's defaults that the model takes."""

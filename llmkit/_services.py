@@ -10,7 +10,7 @@ from llmkit._exchange import exchange
 from llmkit._flow import Audience, Call
 from llmkit._gate import TOLD_S, Gate
 from llmkit._transport import Transport
-from llmkit.errors import InvalidRequest, LLMError, ParseFailed
+from llmkit.errors import ContextOverflow, InvalidRequest, LLMError, ParseFailed
 from llmkit.options import CallOptions
 from llmkit.parsers import reask
 from llmkit.policies import cache
@@ -29,7 +29,7 @@ class Errand:
     """One call on its way: what is asked and how, how an answer is read, and where it is kept.
 
     `check` refuses a request that a model does not take. `key` is None for what is not to be cached, and `skip` then
-    says why; both are None until the cache has been `looked` into.
+    says why; both are None until the cache has been `looked` into. `too_long` is for a model with a larger window.
     """
 
     request: Request
@@ -41,6 +41,7 @@ class Errand:
     skip: Skip | None = None
     looked: bool = False
     degraded: Degraded | None = None
+    too_long: ContextOverflow | None = None
 
 
 Asking = Callable[["Services", Errand], Awaitable[T]]
@@ -93,6 +94,8 @@ class Services:
         """What `asking` finds, or, where it fails, what the call's fallback has in its stead."""
         failure: LLMError
         try:
+            if errand.too_long is not None:
+                raise errand.too_long
             return await asking(self, errand)
         except LLMError as error:
             failure = error
@@ -144,7 +147,7 @@ class Services:
             raise InvalidRequest("reasks are for chat: the other surfaces have no conversation to go on with")
         errand.call.turn_to(errand.request.model)
         request = errand.check(errand.request.with_messages([*errand.request.body["messages"], *messages]))
-        return replace(errand, request=request, key=None, skip=None, looked=False, degraded=None)
+        return replace(errand, request=request, key=None, skip=None, looked=False, degraded=None, too_long=None)
 
     def _is_looked_for(self, errand: Errand) -> bool:
         """Whether an answer of the cache will do; makes the key, or notes why there is none."""

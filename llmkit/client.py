@@ -51,9 +51,11 @@ class _Client(Engine):
         endpoint: str | None = None,
         api_key: str | None = None,
         api_version: str | None = None,
+        model: str | None = None,
+        embedding_model: str | None = None,
         **settings: Any,
     ) -> Self:
-        """A client of an Azure OpenAI resource, where `deployment` stands for the model.
+        """A client of an Azure OpenAI resource, where `deployment`, or `model`, names the deployment that is asked.
 
         What is not given comes from AZURE_OPENAI_ENDPOINT, AZURE_OPENAI_API_KEY, OPENAI_API_VERSION or `llmkit.toml`.
         Without an API version it uses the resource's v1 route, which needs none. `auth='entra'` or a `token_provider`
@@ -61,8 +63,8 @@ class _Client(Engine):
         """
         return cls(
             provider=AzureSettings,
-            model=deployment,
-            embedding_model=embedding_deployment,
+            model=model if deployment is None else deployment,
+            embedding_model=embedding_model if embedding_deployment is None else embedding_deployment,
             endpoint=endpoint,
             api_key=api_key,
             api_version=api_version,

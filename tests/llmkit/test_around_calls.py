@@ -100,6 +100,19 @@ def test_an_overflow_goes_to_the_larger_model(caller: Open, raw: RawServer) -> N
     assert (answer.degraded.target, answer.degraded.error) == ("gpt-4.1", ContextOverflow.__name__)
 
 
+@pytest.mark.parametrize("way", ["chat", "stream"])
+def test_an_overflow_that_is_found_before_sending_goes_to_the_larger_model_too(
+    caller: Open, raw: RawServer, way: str
+) -> None:
+    raw.say(streamed(raw, "Hello") if way == "stream" else raw.http(raw.completion("Hello")))
+    client = caller(raw.url, model="gpt-4", fallback=Fallback(larger=(Target("gpt-4.1"),)))
+    answer = client.stream([], max_tokens=8_192) if way == "stream" else client.chat(max_tokens=8_192)
+    assert answer.text == "Hello"
+    assert answer.degraded is not None
+    assert (answer.degraded.target, answer.degraded.error) == ("gpt-4.1", ContextOverflow.__name__)
+    assert len(raw.requests) == 1
+
+
 @pytest.mark.parametrize("first", ["chat", "stream"])
 def test_a_stream_and_a_call_share_their_cached_answer(
     caller: Open, raw: RawServer, tmp_path: Path, first: str

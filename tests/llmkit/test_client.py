@@ -427,6 +427,17 @@ def test_azure_speaks_to_the_deployment(mockserver: MockServer, api_version: str
     assert [exchange.path for exchange in mockserver.journal] == [expected]
 
 
+def test_azures_deployment_may_be_called_a_model(mockserver: MockServer) -> None:
+    with Client.azure(model="gpt-4o", endpoint=mockserver.url, api_key="key") as client:
+        assert client.chat("Hi").complete
+    assert mockserver.journal[0].deployment == "gpt-4o"
+
+
+def test_a_provider_by_name_is_refused_with_the_call_to_make() -> None:
+    with pytest.raises(ConfigError, match=r"provider = 'azure' is none: for Azure call Client\.azure"):
+        Client(provider="azure", api_key="key")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("api_version", "route"), [("2024-10-21", "/openai/deployments/chat/chat/completions?"), (None, "/openai/v1/chat/")]
 )
