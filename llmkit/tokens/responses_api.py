@@ -24,6 +24,10 @@ _RESULTS = ("function_call_output", "custom_tool_call_output")
 # encrypted reasoning: letters of base64 that hold none, and letters for a token, as they were billed
 _SEALED, _LETTERS = 900, 6.4
 _UNSEEN = 400  # tokens that reasoning which the request only names may have
+_COMPACTED = (255, 20)  # recorded: 235 to 273, whatever had been compacted
+_PICTURE = 1_600  # tokens that a picture which is no part of a message may have
+# sealed or pictures, whose letters are no text that anybody reads
+_UNREAD = frozenset({"encrypted_content", "image_url", "result", "file_data"})
 _REFERENCED = 3  # for a call that says under which id the API keeps it
 _OLDER = re.compile(r"gpt-5(-mini|-nano|\.[123])?(-\d|$|-codex|-pro|-chat)")
 _SINCE_5_4 = 3  # for each call, since gpt-5.4
@@ -102,9 +106,12 @@ class _Items:
         elif kind == "reasoning":
             if not is_past:  # the API forgets what was thought before the last question
                 self._add_reasoning(item)
+        elif kind == "compaction":
+            self._tally.add(*_COMPACTED)
         else:
-            about = length(self._encoding, compact(item))
-            self._tally.add(about, about + 8)
+            read = _readable(item)
+            about = length(self._encoding, compact(read))
+            self._tally.add(about, about + 8 + (0 if read == item else _PICTURE))
 
     def _add_message(self, item: Mapping[str, Any], place: str) -> None:
         role, content = item.get("role"), item.get("content")
@@ -127,6 +134,12 @@ class _Items:
         since = _SINCE_5_4 if self._newer else 0
         self._tally.add(max(referenced, since))
         return call_of(item, item.get("call_id"))
+
+
+def _readable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _readable(part) for name, part in value.items() if name not in _UNREAD}
+    return [_readable(part) for part in value] if isinstance(value, list) else value
 
 
 def _listed(given: object) -> list[Mapping[str, Any]]:

@@ -205,6 +205,22 @@ def test_reasoning_before_the_last_question_is_forgotten() -> None:
     assert abs(remembered - forgotten - 316) <= remembered.margin
 
 
+@pytest.mark.parametrize("letters", [700, 7_000])
+def test_what_the_api_compacted_costs_the_same_however_long_its_seal(letters: int) -> None:
+    """Recorded: 235 to 273 tokens."""
+    asked = {"role": "user", "content": "Hi"}
+    compacted = {"type": "compaction", "id": "cmp_1", "encrypted_content": "gAAAAAB" * letters}
+    cost = count_response_tokens([compacted, asked], model="gpt-5") - count_response_tokens([asked], model="gpt-5")
+    assert 235 <= cost <= 273
+
+
+def test_a_screenshot_is_not_counted_letter_by_letter_and_leaves_a_margin() -> None:
+    shot = {"type": "computer_screenshot", "image_url": "data:image/png;base64," + "iVBORw0KGgo" * 9_000}
+    count = count_response_tokens([{"type": "computer_call_output", "call_id": "c", "output": shot}], model="gpt-5")
+    assert count < 200
+    assert count.margin > 1_000
+
+
 def test_instructions_are_a_system_message_of_a_response() -> None:
     told = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
     count = count_response_tokens("Hi", model="gpt-4o", instructions="Be brief.")

@@ -25,18 +25,12 @@ class _Frame:
 
 _CHAT = _Frame(message=1, call=8, more_calls=15)
 _GPT_5 = _Frame(message=4, call=11, more_calls=12)
-_COMPACTED = 255  # recorded: 235 to 273, whatever had been compacted
-# sealed or pictures, whose letters are no text that anybody reads
-_UNREAD = frozenset({"encrypted_content", "image_url", "result", "file_data"})
-_AS_THEY_ARE = ("reasoning", "function_call", "custom_tool_call")
 _RESULTS = ("function_call_output", "custom_tool_call_output")
 
 
 def input_tokens(items: Sequence[Item], *, asked: Mapping[str, Any], model: Model) -> int:
     """What these items are billed with the instructions, tools and format of the request `asked`."""
-    compacted = sum(kind_of(item) == "compaction" for item in items)
-    counted = usage.response_tokens(list(_countable(items)), model=model.name, **_options(asked))
-    return counted + compacted * _COMPACTED
+    return usage.response_tokens(list(_countable(items)), model=model.name, **_options(asked))
 
 
 def functions_of(tools: Any) -> list[Any]:
@@ -78,7 +72,7 @@ def _options(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _countable(items: Sequence[Item]) -> Iterator[Item]:
-    """The items as the tokenizer takes them: parts that are objects, and no letters of pictures beside messages."""
+    """The items as the tokenizer takes them, with parts that are objects."""
     for item in items:
         kind = kind_of(item)
         if kind == "message":
@@ -86,17 +80,9 @@ def _countable(items: Sequence[Item]) -> Iterator[Item]:
             yield {**item, "role": role if isinstance(role, str) else "user", "content": _parts(item.get("content"))}
         elif kind in _RESULTS:
             yield {**item, "output": _parts(item.get("output"))}
-        elif kind in _AS_THEY_ARE:
+        elif kind != "item_reference":
             yield item
-        elif kind not in ("compaction", "item_reference"):
-            yield _readable(item)
 
 
 def _parts(content: Any) -> Any:
     return [part for part in content if isinstance(part, Mapping)] if isinstance(content, list) else content
-
-
-def _readable(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _readable(part) for name, part in value.items() if name not in _UNREAD}
-    return [_readable(part) for part in value] if isinstance(value, list) else value
