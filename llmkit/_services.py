@@ -177,7 +177,9 @@ class Services:
     async def _kept(self, errand: Errand, reply: Any) -> Skip | None:
         """Keeps the reply; why not, if not."""
         store = self.stores.cache
-        if store is None or errand.key is None:
+        if store is None:
+            return cache.NO_CACHE if errand.options.cache is True else None
+        if errand.key is None:
             return errand.skip
         skip = _DEGRADED if errand.degraded else cache.not_kept(errand.request.surface, reply.payload)
         if skip is None:

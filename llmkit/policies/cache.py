@@ -37,7 +37,7 @@ VERSION = 1
 
 DAY_S = 86_400.0
 
-Code = Literal["sampled", "stateful", "tools", "unspeakable", "incomplete", "filtered", "refused", "empty"]
+Code = Literal["sampled", "stateful", "tools", "unspeakable", "incomplete", "filtered", "refused", "empty", "absent"]
 
 FINISHED = frozenset({"stop", "tool_calls", "function_call"})
 _STREAMING = frozenset({"stream", "stream_options"})
@@ -58,6 +58,7 @@ class Skip:
         return self.reason
 
 
+NO_CACHE = Skip("absent", "this client has no cache: give it cache=PATH, or cache=True where it has a shared state")
 NO_KEY = Skip("unspeakable", "the request cannot be written in one form: an object in it has keys of several types")
 
 

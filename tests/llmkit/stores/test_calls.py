@@ -49,6 +49,12 @@ def test_a_sampled_answer_is_kept_only_by_request(caller: Open, answers: RawServ
     assert not client.chat(temperature=0, cache=False).cached
 
 
+def test_a_call_that_wants_a_cache_is_told_where_its_client_has_none(caller: Open, answers: RawServer) -> None:
+    client = caller(answers.url)
+    assert "this client has no cache" in (client.chat(cache=True).not_cached or "")
+    assert client.chat(temperature=0).not_cached is None
+
+
 @pytest.mark.parametrize("choice", [{"finish_reason": "length"}, {"finish_reason": "content_filter"}])
 def test_what_is_not_whole_is_asked_for_again(
     caller: Open, raw: RawServer, tmp_path: Path, choice: dict[str, str]
