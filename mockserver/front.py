@@ -56,7 +56,8 @@ class Front(asyncio.Protocol):
     def close(self) -> None:
         """Hang up, now or after the answer that is on its way."""
         self._is_last = True
-        if self._transport is not None and self._sending is None:
+        # closed once: early releases of 3.11 can't abort a transport of TLS that has been closed twice
+        if self._transport is not None and self._sending is None and not self._transport.is_closing():
             self._transport.close()
 
     def abort(self) -> None:

@@ -109,9 +109,10 @@ class _Items:
         elif kind == "compaction":
             self._tally.add(*_COMPACTED)
         else:
-            read = _readable(item)
-            about = length(self._encoding, compact(read))
-            self._tally.add(about, about + 8 + (0 if read == item else _PICTURE))
+            spelt = compact(item)  # which refuses what goes round in circles
+            read = compact(_readable(item))
+            about = length(self._encoding, read)
+            self._tally.add(about, about + 8 + (0 if read == spelt else _PICTURE))
 
     def _add_message(self, item: Mapping[str, Any], place: str) -> None:
         role, content = item.get("role"), item.get("content")
