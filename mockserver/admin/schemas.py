@@ -6,7 +6,8 @@ from typing import Any, get_type_hints
 
 from mockserver.surfaces import Spent
 from mockserver.truth.exchange import Chunk
-from mockserver.truth.ledger import Entry, Sum
+from mockserver.truth.ledger import Entry
+from mockserver.truth.sums import Sum
 
 Schema = dict[str, Any]
 

@@ -17,7 +17,8 @@ from mockserver.moulds.gaps import NUMBERS, Tracer, Unmouldable, mark, pattern_o
 from mockserver.moulds.mould import Body, Head, Mould, gap_of
 from mockserver.quotas import granted
 from mockserver.surfaces import Operation, Place, Scripted, Setting, Spent, chat, costs
-from mockserver.surfaces.choices import Choice, most_tokens
+from mockserver.surfaces.choice import Choice
+from mockserver.surfaces.choices import most_tokens
 from mockserver.visit import Visit
 
 # the parameters whose only effects are in the shape of the answer and in what `Call.content` says

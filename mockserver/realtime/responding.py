@@ -11,7 +11,8 @@ from mockserver.realtime.conversation import Conversation, Item, input_tokens, m
 from mockserver.realtime.replies import Event, Reply, events_of
 from mockserver.realtime.spelling import in_beta
 from mockserver.surfaces import Operation, Result, Setting, Spent
-from mockserver.surfaces.choices import Choice, choice_of
+from mockserver.surfaces.choice import Choice
+from mockserver.surfaces.choices import choice_of
 
 _CACHE_STEP = 64  # recorded: of 96 tokens after 85 in the turn before, 64 came from the cache
 

@@ -30,7 +30,8 @@ from mockserver.parameters import (
 )
 from mockserver.surfaces import Operation, Result, Setting, costs, voices
 from mockserver.surfaces import tools as toolbox
-from mockserver.surfaces.choices import Choice, choice_of, said
+from mockserver.surfaces.choice import Choice
+from mockserver.surfaces.choices import choice_of, said
 from mockserver.surfaces.chunks import chunks
 from mockserver.surfaces.efforts import efforts_of
 from mockserver.surfaces.logprobs import Logprobs

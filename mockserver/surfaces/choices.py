@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from mockserver.calls import Call
@@ -13,6 +13,7 @@ from mockserver.generating.dice import Dice
 from mockserver.generating.prose import text_about, text_from_results
 from mockserver.surfaces import Setting, voices
 from mockserver.surfaces import tools as toolbox
+from mockserver.surfaces.choice import Choice
 from mockserver.surfaces.citations import cited
 
 # thoughts of 64 tokens each, up to four times as many as this; recorded counts of reasoning are multiples of 64
@@ -20,33 +21,6 @@ _EFFORTS = {"none": 0, "minimal": 0, "low": 1, "medium": 2, "high": 8, "xhigh": 
 _THOUGHT = 64
 
 _FRAME = 7  # around a call's name and arguments, as billed in recorded traffic
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """One of the alternatives: what is said or called, why it ends, and what it costs in tokens.
-
-    `legacy` is a call as the older `functions` have it. `tokens` are those of what is said, called and spoken, `audio`
-    tokens among them; beside them stand `reasoning`, thought before, and the tokens of a prediction, `accepted` (among
-    those said) and `rejected`.
-    """
-
-    text: str | None = None
-    tool_calls: tuple[Mapping[str, Any], ...] = ()
-    legacy: bool = False
-    voice: Mapping[str, Any] | None = None
-    annotations: tuple[Mapping[str, Any], ...] = ()
-    finish_reason: str = "stop"
-    tokens: int = 0
-    audio: int = 0
-    reasoning: int = 0
-    accepted: int = 0
-    rejected: int = 0
-
-    @property
-    def billed(self) -> int:
-        """All that it costs."""
-        return self.tokens + self.reasoning + self.rejected
 
 
 def choice_of(call: Call, setting: Setting, index: int) -> Choice:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from mockserver.generating import usage
-from mockserver.surfaces.choices import Choice
+from mockserver.surfaces.choice import Choice
 
 Delta = dict[str, Any]
 

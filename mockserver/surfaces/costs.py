@@ -10,7 +10,7 @@ from typing import Any
 
 from mockserver.generating import usage
 from mockserver.surfaces import Spent
-from mockserver.surfaces.choices import Choice
+from mockserver.surfaces.choice import Choice
 from mockserver.surfaces.messages import billed
 
 

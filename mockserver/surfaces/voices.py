@@ -6,14 +6,12 @@ for each of its own, as billed by gpt-audio in recorded traffic of maruel/genai.
 
 import base64
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mockserver.calls import Call
 from mockserver.generating.sound import hum
 from mockserver.surfaces import Setting
-
-if TYPE_CHECKING:
-    from mockserver.surfaces.choices import Choice
+from mockserver.surfaces.choice import Choice
 
 _TOKENS = 3
 _LIFE_S = 3_600
@@ -24,7 +22,7 @@ def speaks(call: Call, setting: Setting) -> bool:
     return "audio" in setting.model.family and "audio" in (call.body.get("modalities") or ())
 
 
-def spoken(choice: "Choice", call: Call, setting: Setting, index: int) -> "Choice":
+def spoken(choice: Choice, call: Call, setting: Setting, index: int) -> Choice:
     """The choice with its text spoken, where the request wants that and there is a text."""
     if not choice.text or not speaks(call, setting):
         return choice

@@ -15,9 +15,9 @@ from mockserver.answers import Answer
 from mockserver.forms import Form
 from mockserver.truth.exchange import Exchange
 from mockserver.truth.hiding import HIDDEN, hidden, hidden_text, hidden_texts
-from mockserver.truth.ledger import Sums
 from mockserver.truth.record import Record, kept_of
 from mockserver.truth.rows import attribute
+from mockserver.truth.sums import Sums
 from mockserver.wire import compact
 
 __all__ = ["HIDDEN", "Exchange", "Journal", "hidden"]
