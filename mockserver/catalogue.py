@@ -14,6 +14,7 @@ Kind = Literal[
 
 # what may follow a family's name: a dated or numbered version, perhaps its preview, or the id of a fine-tuned model
 _VERSION = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{4})(-preview)?|-latest|:\S+")
+_GENERATION = re.compile(r"gpt-(\d+)(?:\.(\d+))?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,11 @@ class Model:
     fixed: bool = False
     effort: str = ""
     only: str = ""
+
+    @property
+    def generation(self) -> tuple[int, int]:
+        """(5, 4) of gpt-5.4 and all that is made of it; (0, 0) of what is no GPT."""
+        return _generation(self.family)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +62,12 @@ class Refusal:
         for name in self.given.split("."):
             found = (found or {}).get(name)
         return found == self.value if self.value is not None else found not in (None, False)
+
+
+@lru_cache(maxsize=1024)
+def _generation(family: str) -> tuple[int, int]:
+    found = _GENERATION.match(family)
+    return (int(found[1]), int(found[2] or 0)) if found else (0, 0)
 
 
 @lru_cache(maxsize=1024)

@@ -23,7 +23,7 @@ from mockserver.surfaces import Operation, Performed, Place, Result, Scripted, S
 from mockserver.transmission import BodyTooLarge
 from mockserver.wire import compact, parse_json, readable
 
-# dates since the first one, 2022-03-01-preview
+# dates from the year of the first one on, 2022-03-01-preview
 _API_VERSION = re.compile(r"20(2[2-9]|[3-9]\d)-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])(-preview)?")
 _SEPARATORS = re.compile(r"[\s;=,]+")
 _CREDENTIALS = frozenset({"authorization", "api-key", "cookie", "proxy-authorization", "ocp-apim-subscription-key"})

@@ -212,17 +212,17 @@ def _too_many_tokens(name: str, wanted: int, model: Model) -> problems.Problem:
 
 
 def _check_reasoning(body: Mapping[str, Any], model: Model) -> None:
-    """Reasoning models take no sampling parameters; `stop` is refused by the gpt-5 family but not by the o series."""
+    """Reasoning models take no sampling parameters; `stop` is refused since gpt-5, but not by the o series."""
     if body.get("max_tokens") is not None:
         raise problems.unsupported_parameter("max_tokens", instead="max_completion_tokens")
-    if model.family.startswith(("gpt-5", "gpt-6")) and body.get("stop") is not None:
+    if model.generation >= (5, 0) and body.get("stop") is not None:
         raise problems.unsupported_parameter("stop")
     if model.family in ("o1-mini", "o1-preview"):
         for index, message in enumerate(body["messages"]):
             if message["role"] in ("system", "developer"):
                 raise problems.unsupported_value(f"messages[{index}].role", f"'{message['role']}'")
     _check_effort(body.get("reasoning_effort"), model)
-    if not model.family.startswith(("gpt-5.", "gpt-6")):
+    if model.generation < (5, 1):
         _check_sampling(body)
 
 

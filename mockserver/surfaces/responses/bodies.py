@@ -139,7 +139,7 @@ def _until(body: Body, key: str) -> list[str]:
 
 def _is_late(model: Model) -> bool:
     """Whether the model is one of those whose `top_p` was recorded as 0.98."""
-    return model.family.startswith(("gpt-5.", "gpt-6")) and model.family != "gpt-5.1"
+    return model.generation >= (5, 1) and model.family != "gpt-5.1"
 
 
 def _reasoning(reasoning: Any, model: Model) -> Body:

@@ -53,7 +53,7 @@ _REQUIRED = {
 _ABSENT = ("gpt-5-chat-latest", "gpt-5.1-chat-latest")
 _SEARCHES = ("web_search_preview", "web_search", "mcp", "file_search")  # that deep research needs one of
 _CONTEXTS = ("auto", "current_turn")  # that every model takes; gpt-5.6 was recorded with `all_turns`, too
-_LATEST = ("gpt-5.6", "gpt-6")
+_LATEST = (5, 6)
 
 
 def _check_parts(param: str, value: Any) -> None:
@@ -312,16 +312,16 @@ def _check_thinker(body: Mapping[str, Any], reasoning: Mapping[str, Any], model:
     if effort is not None and effort not in efforts:
         raise _unsupported("reasoning.effort", effort, efforts, model)
     context = reasoning.get("context")
-    if context not in (None, *_CONTEXTS) and not model.family.startswith(_LATEST):
+    if context not in (None, *_CONTEXTS) and model.generation < _LATEST:
         raise _unsupported("reasoning.context", context, _CONTEXTS, model)
-    if reasoning.get("mode") not in (None, "standard") and not model.family.startswith(_LATEST):
+    if reasoning.get("mode") not in (None, "standard") and model.generation < _LATEST:
         message = "`reasoning.mode` is not supported with this model."
         raise problems.error(400, message, param="reasoning.mode", code="unsupported_value")
     if body.get("top_logprobs"):
         message = "logprobs are not supported with reasoning models."
         raise problems.error(400, message, param="top_logprobs", code="unsupported_parameter")
     for name in ("temperature", "top_p"):
-        if body.get(name) not in (None, 1) and not model.family.startswith(("gpt-5.", "gpt-6")):
+        if body.get(name) not in (None, 1) and model.generation < (5, 1):
             message = f"Unsupported parameter: '{name}' is not supported with this model."
             raise problems.error(400, message, param=name)
 

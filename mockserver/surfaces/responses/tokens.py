@@ -56,7 +56,7 @@ def call_frame(model: Model, *, nth: int) -> int:
 
 
 def _frame(model: Model) -> _Frame:
-    return _GPT_5 if model.family.startswith(("gpt-5", "gpt-6")) else _CHAT
+    return _GPT_5 if model.generation >= (5, 0) else _CHAT
 
 
 def _options(asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ _STEP = 64  # reasoning was recorded to be billed in steps of this many tokens
 # fewest and most steps: as recorded of gpt-5 and the o series, none and minimal billing nothing
 _STEPS = {"low": (1, 2), "medium": (2, 8), "high": (18, 30), "xhigh": (30, 50), "max": (50, 80)}
 _MOST_CALLS = 4
-_PHASED = ("gpt-5.3", "gpt-5.4", "gpt-5.5", "gpt-5.6", "gpt-6")  # whose messages were recorded with a phase
+_PHASED = (5, 3)  # the generation from which on messages were recorded with a phase
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +105,7 @@ class _Writer:
             return
         model = self.setting.model
         kept = self._fitting(text, tokens.message_frame(model))
-        phased = {"phase": phase} if model.family.startswith(_PHASED) else {}
+        phased = {"phase": phase} if model.generation >= _PHASED else {}
         part = {"type": "output_text", "annotations": [], "logprobs": self._logprobs(kept), "text": kept}
         item = {
             "id": new_id("message", self.names),
