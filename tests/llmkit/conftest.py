@@ -7,6 +7,7 @@ import socketserver
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from llmkit import AsyncClient, Client, Completion, Embedding, StreamEvent
 from llmkit._streams import AsyncStream
 from llmkit.client import Stream
+from llmkit.config import AzureSettings, OpenAISettings
 
 KEY = "sk-canary-5f3a9d"
 
@@ -224,3 +226,12 @@ def interruptible() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No settings anywhere, in an empty working directory."""
+    for kind in (OpenAISettings, AzureSettings):
+        for name in kind.model_fields:
+            monkeypatch.delenv(kind.variable(name), raising=False)
+    monkeypatch.chdir(tmp_path)

@@ -14,13 +14,7 @@ from llmkit.config import AzureSettings, OpenAISettings
 KEY = "sk-canary-5f3a9d7c1e"
 
 
-@pytest.fixture(autouse=True)
-def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No settings anywhere, in an empty working directory."""
-    for kind in (OpenAISettings, AzureSettings):
-        for name in kind.model_fields:
-            monkeypatch.delenv(kind.variable(name), raising=False)
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("bare")
 
 
 @pytest.mark.parametrize(

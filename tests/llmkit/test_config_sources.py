@@ -38,13 +38,7 @@ PARALLEL_AGENT_ACTIONS=True
 """
 
 
-@pytest.fixture(autouse=True)
-def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No settings anywhere, in an empty working directory."""
-    for kind in (OpenAISettings, AzureSettings):
-        for name in kind.model_fields:
-            monkeypatch.delenv(kind.variable(name), raising=False)
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("bare")
 
 
 def test_each_source_beats_the_next(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,11 +25,8 @@ PYTHON = [textwrap.dedent(block) for block in re.findall(r"^```python\n(.*?)^```
 
 
 @pytest.fixture(autouse=True)
-def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    for kind in (OpenAISettings, AzureSettings):
-        for name in kind.model_fields:
-            monkeypatch.delenv(kind.variable(name), raising=False)
-    monkeypatch.chdir(tmp_path)
+def as_shipped(bare: None) -> Iterator[None]:
+    """No settings, and the models as they are shipped."""
     yield
     models.reset()
 

@@ -15,19 +15,14 @@ import pytest
 
 import llmkit
 from llmkit import Client, ConfigError
-from llmkit.config import AzureSettings, OpenAISettings
 from mockserver import MockServer, reply
 
 KEY = "sk-canary-5f3a9d"
 
 
 @pytest.fixture(autouse=True)
-def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def alone(bare: None) -> Iterator[None]:
     """No settings and no client, before and after."""
-    for kind in (OpenAISettings, AzureSettings):
-        for name in kind.model_fields:
-            monkeypatch.delenv(kind.variable(name), raising=False)
-    monkeypatch.chdir(tmp_path)
     llmkit.reset_default_client()
     yield
     llmkit.reset_default_client()

@@ -20,22 +20,13 @@ from click.testing import CliRunner, Result
 
 from llmkit import models
 from llmkit.cli.program import program
-from llmkit.config import AzureSettings, OpenAISettings
 from llmkit.diagnosis import diagnose
 from mockserver import MockServer, fault
 
 KEY = "sk-canary-5f3a9d"
 
-pytestmark = pytest.mark.live  # the variables that say where the API is would have its answers recorded
-
-
-@pytest.fixture(autouse=True)
-def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No settings anywhere, in an empty working directory."""
-    for kind in (OpenAISettings, AzureSettings):
-        for name in kind.model_fields:
-            monkeypatch.delenv(kind.variable(name), raising=False)
-    monkeypatch.chdir(tmp_path)
+# live, for the variables that say where the API is would have its answers recorded
+pytestmark = [pytest.mark.live, pytest.mark.usefixtures("bare")]
 
 
 @pytest.fixture(scope="module")
